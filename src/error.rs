@@ -14,7 +14,7 @@ pub enum Error {
         /// The shape that was given.
         received: String,
     },
-    /// An option or array whose value has no meaning here.
+    /// An option or array with a value that is not accepted here.
     Value {
         /// The argument's name.
         argument: &'static str,
@@ -23,9 +23,9 @@ pub enum Error {
         /// What was given.
         received: String,
     },
-    /// Memory that could not be had, in bytes.
+    /// Memory that could not be reserved, in bytes; `usize::MAX` if the size cannot be expressed.
     Memory(usize),
-    /// Residuals that a consuming backward has used up.
+    /// Residuals that a consuming backward pass has used up.
     Consumed,
     /// The caller asked to stop.
     Interrupted,
@@ -56,6 +56,15 @@ impl Error {
     ) -> Self {
         Self::Value { argument, expected: expected.into(), received: format!("{received:?}") }
     }
+
+    /// An argument of another kind than was expected, both told in words.
+    pub fn kind(
+        argument: &'static str,
+        expected: impl Into<String>,
+        received: impl Into<String>,
+    ) -> Self {
+        Self::Value { argument, expected: expected.into(), received: received.into() }
+    }
 }
 
 /// Fails unless an array has the shape that it must have.
@@ -76,11 +85,14 @@ impl fmt::Display for Error {
             Self::Value { argument, expected, received } => {
                 write!(f, "`{argument}`: expected {expected}, received {received}")
             }
+            Self::Memory(usize::MAX) => {
+                write!(f, "could not reserve memory: the size does not fit in an address")
+            }
             Self::Memory(bytes) => write!(f, "could not reserve {bytes} bytes"),
             Self::Consumed => write!(
                 f,
-                "`residuals`: expected residuals not yet used, received some that a backward pass \
-                 with `consume=True` has used up"
+                "`residuals`: expected unused residuals, received those that a backward pass with \
+                 `consume=True` has used up"
             ),
             Self::Interrupted => write!(f, "interrupted"),
         }

@@ -1,10 +1,11 @@
 //! Recurrent networks on the CPU: LSTM, GRU and simple recurrent layers, forward and backward, in
 //! `f32` and `f64`.
 //!
-//! A layer's weights are packed once for the machine at hand ([`layers::sequence::Weights`]); a call reads a
-//! [`layers::sequence::Problem`], arrays `[batch, time, features]` as the user has them, and writes outputs
-//! in the same layout. [`layers::sequence::backward`] turns what forward kept ([`layers::sequence::Residuals`]) and
-//! the gradients of the outputs into gradients of everything else.
+//! A layer's weights are packed once for this machine ([`layers::sequence::Weights`]); a call reads
+//! a [`layers::sequence::Problem`], arrays `[batch, time, features]` as the user has them, and
+//! writes outputs in the same layout. [`layers::sequence::backward`] turns what forward kept
+//! ([`layers::sequence::Residuals`]) and the gradients of the outputs into the gradients of
+//! everything else.
 //!
 //! ```
 //! use ferrnn::cells::CellKind;

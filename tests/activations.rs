@@ -1,4 +1,4 @@
-//! Accuracy of the activations on every instruction set, and what they do at the edges.
+//! Accuracy of the activations on every instruction set, and their values at the edges.
 
 use ferrnn::kernels::activation::{Activation, sigmoid, tanh};
 use ferrnn::machine::simd::{Element, Kernel, Level, Simd};

@@ -7,7 +7,7 @@ use ferrnn::machine::caches::{Sizes, assume, described, sizes};
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// What a folder tells that has one `index` folder for each `[level, type, size]`.
+/// The sizes read from a folder with one `index` folder for each `[level, type, size]`.
 fn told(name: &str, caches: &[[&str; 3]]) -> Option<Sizes> {
     let folder = std::env::temp_dir().join(format!("ferrnn-{name}-{}", std::process::id()));
     for (index, texts) in caches.iter().enumerate() {

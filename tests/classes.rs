@@ -69,7 +69,7 @@ fn certain_predictions_are_clipped_and_do_not_move() {
     assert!(slopes[2] < 0.0);
     let rows = Rows { targets: &[3.0], predictions: &[0.5_f32, 0.25, 0.25], classes: 3 };
     let refused = of(Labels::Numbers).mean(&rows, None, None).unwrap_err();
-    assert!(refused.to_string().contains("labels below 3"));
+    assert!(refused.to_string().contains("labels from 0 to 2"));
     let refused = of(Labels::OneHot).mean(&rows, None, None).unwrap_err();
     assert!(refused.to_string().contains("y_true"));
 }

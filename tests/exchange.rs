@@ -1,11 +1,27 @@
 //! Rows that the members of a team write by columns and read whole.
 
 use std::panic::catch_unwind;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ferrnn::error::Error;
 use ferrnn::machine::threads::{Exchange, Geometry, Team, Turn};
 
 const GEOMETRY: Geometry = Geometry { rows: 3, slots: 2, width: 8, stride: 24 };
+
+/// A team of `size` threads: while another test has the workers, there is none.
+fn team(size: usize) -> Team {
+    let begun = Instant::now();
+    loop {
+        let team = Team::gather(size);
+        if team.size() == size {
+            return team;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "no team of {size} in a minute");
+        drop(team);
+        thread::yield_now();
+    }
+}
 
 /// Writes to a part's units of the open plane the mean of the other plane, and where they are.
 fn step(turn: &mut Turn<'_, f64>, part: usize) {
@@ -22,39 +38,50 @@ fn step(turn: &mut Turn<'_, f64>, part: usize) {
     }
 }
 
-/// The last plane after some turns of a team, or of one thread with all parts.
-fn planes(members: usize, turns: usize) -> Vec<f64> {
-    let parts = (0..members).map(|n| n * 8 / members..(n + 1) * 8 / members).collect();
-    let mut exchange = Exchange::<f64>::new(GEOMETRY, &[1, 0], parts).unwrap();
+/// Planes with the units cut into `parts`, the first filled with ones.
+fn exchange(parts: usize) -> Exchange<f64> {
+    let parts = (0..parts).map(|n| n * 8 / parts..(n + 1) * 8 / parts).collect();
+    let mut exchange = Exchange::new(GEOMETRY, &[1, 0], parts).unwrap();
     exchange.plane_mut(0).fill(1.0);
-    let mut team = Team::gather(members);
-    if team.size() < members {
-        let mut turn = exchange.alone(0);
-        for _ in 0..turns {
-            (0..members).for_each(|part| step(&mut turn, part));
-            assert_eq!(turn.pass(), Ok(false));
-        }
-    } else {
-        let mut states: Vec<_> = exchange.team().into_iter().map(Some).collect();
-        team.together(&mut states, |member, turn| {
-            let mut turn = turn.take().unwrap();
-            for _ in 0..turns {
-                step(&mut turn, member);
-                turn.pass().unwrap();
-            }
-            turn.leave();
-        });
+    exchange
+}
+
+/// The last plane after some turns of one thread that has all parts.
+fn by_one(parts: usize, turns: usize) -> Vec<f64> {
+    let mut exchange = exchange(parts);
+    let mut turn = exchange.alone(0);
+    for _ in 0..turns {
+        (0..parts).for_each(|part| step(&mut turn, part));
+        assert_eq!(turn.pass(), Ok(false));
     }
+    drop(turn);
+    exchange.plane_mut(turns % 2).to_vec()
+}
+
+/// The last plane after some turns of a team with a part for each member.
+fn by_team(members: usize, turns: usize) -> Vec<f64> {
+    let mut exchange = exchange(members);
+    let mut states: Vec<_> = exchange.team().into_iter().map(Some).collect();
+    team(members).together(&mut states, |member, turn| {
+        let mut turn = turn.take().unwrap();
+        for _ in 0..turns {
+            step(&mut turn, member);
+            turn.pass().unwrap();
+        }
+        turn.leave();
+    });
+    drop(states);
     exchange.plane_mut(turns % 2).to_vec()
 }
 
 #[test]
 fn members_read_what_all_have_written() {
     for turns in [1, 49, 50] {
-        let alone = planes(1, turns);
+        let alone = by_one(1, turns);
         assert!(alone.iter().any(|&value| value > 1.0));
         for members in [2, 3] {
-            assert_eq!(planes(members, turns), alone, "{members} members, {turns} turns");
+            assert_eq!(by_one(members, turns), alone, "{members} parts, {turns} turns");
+            assert_eq!(by_team(members, turns), alone, "{members} members, {turns} turns");
         }
     }
 }
@@ -62,13 +89,9 @@ fn members_read_what_all_have_written() {
 #[test]
 fn a_member_that_gives_up_frees_the_others() {
     let mut exchange = Exchange::<f32>::new(GEOMETRY, &[1, 0], vec![0..4, 4..8]).unwrap();
-    let mut team = Team::gather(2);
-    if team.size() < 2 {
-        return; // another test has the workers
-    }
     let mut states: Vec<_> =
         exchange.team().into_iter().map(|turn| (Some(turn), Ok(true))).collect();
-    team.together(&mut states, |member, (turn, result)| {
+    team(2).together(&mut states, |member, (turn, result)| {
         let mut turn = turn.take().unwrap();
         if member == 0 {
             *result = turn.pass().and_then(|_| turn.pass());

@@ -43,7 +43,7 @@ impl Layer {
         (outputs, kept)
     }
 
-    /// Gradients by inputs, gamma and beta.
+    /// Gradients with respect to inputs, gamma and beta.
     fn gradients<T: Element>(&self, inputs: &[T], d_outputs: &[T]) -> [Vec<T>; 3] {
         let nan = |length| vec![T::of(f64::NAN); length];
         let (_, kept) = self.run(inputs);
@@ -174,7 +174,7 @@ fn what_does_not_fit_is_refused() {
     let error = |features, gamma: Option<&[f32]>, beta: Option<&[f32]>| {
         Weights::new(None, features, 1e-3, gamma, beta).map(|_| ()).unwrap_err().to_string()
     };
-    assert_eq!(error(0, None, None), "`features`: expected a positive number, received 0");
+    assert_eq!(error(0, None, None), "`features`: expected a positive integer, received 0");
     assert_eq!(error(2, Some(&[1.0]), None), "`gamma`: expected shape [2], received [1]");
     assert_eq!(error(2, None, Some(&[1.0; 3])), "`beta`: expected shape [2], received [3]");
     let weights = Weights::<f32>::new(None, 3, 1e-3, None, None).unwrap();
@@ -182,7 +182,7 @@ fn what_does_not_fit_is_refused() {
         forward(&weights, inputs, outputs, None).unwrap_err().to_string()
     };
     let received = message(&[0.0; 4], &mut [0.0; 4]);
-    assert_eq!(received, "`inputs`: expected rows of 3 elements, received 4");
+    assert_eq!(received, "`inputs`: expected a multiple of 3 elements, received 4");
     let received = message(&[0.0; 6], &mut [0.0; 3]);
     assert_eq!(received, "`outputs`: expected shape [6], received [3]");
 }

@@ -1,5 +1,5 @@
-//! Updates of weights on every instruction set: to the bit what the equations give, element by
-//! element, for any number of threads.
+//! Updates of weights on every instruction set: exactly, to the bit, what the equations give,
+//! element by element, for any number of threads.
 
 mod common;
 
@@ -48,7 +48,7 @@ macro_rules! element_by_element {
                         // The mean square is above the squared mean.
                         (Rule::MeanSquare { .. }, 0) => 9.0 + x * x,
                         (Rule::MeanSquare { .. }, _) | (_, 0) => x,
-                        // What follows the first moment is never negative.
+                        // The moments after the first are never negative.
                         _ => x * x,
                     };
                     numbers.map(square).collect()

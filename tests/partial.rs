@@ -3,7 +3,7 @@
 
 use ferrnn::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 
-/// Loads what there is of a vector, and stores it as far as there is room.
+/// Loads as much of a vector as exists, and stores it as far as there is room.
 struct Copy<'a, T> {
     from: &'a [T],
     /// What was loaded, zeros among it.

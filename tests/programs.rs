@@ -1,5 +1,6 @@
-//! Programs of users' cells without Python: a cell by hand against plain loops, its gradients against
-//! central differences, at every level and in both precisions; and what is refused.
+//! Programs of users' cells without Python: a cell written by hand against plain loops, its
+//! gradients against central differences, at every level and in both precisions; and what is
+//! refused.
 
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ fn product(dest: usize, left: usize, shape: [usize; 3], matrix: (usize, bool)) -
     Instruction::Product { dest, left: (left, 0), shape, matrix, accumulate: false }
 }
 
-/// `h = tanh(x · kernel + h · recurrent)`, and its way back.
+/// `h = tanh(x · kernel + h · recurrent)`, and its backward pass.
 fn cell(level: Option<Level>) -> Result<Program, Error> {
     let homes = [
         (Home::Series, FEATURES),         // 0: x
@@ -50,14 +51,14 @@ fn cell(level: Option<Level>) -> Result<Program, Error> {
         (Home::Local, UNITS),             // 5: h · recurrent
         (Home::Local, UNITS),             // 6: their sum
         (Home::Series, UNITS),            // 7: h after
-        (Home::Local, UNITS),             // 8: gradient by the output
-        (Home::Local, UNITS),             // 9: gradient by h after
+        (Home::Local, UNITS),             // 8: gradient of the output
+        (Home::Local, UNITS),             // 9: gradient of h after
         (Home::Local, UNITS),             // 10: their sum
-        (Home::Series, UNITS),            // 11: gradient by the sums
-        (Home::Local, UNITS),             // 12: gradient by h before
+        (Home::Series, UNITS),            // 11: gradient of the sums
+        (Home::Local, UNITS),             // 12: gradient of h before
         (Home::Static, FEATURES * UNITS), // 13
         (Home::Static, UNITS * UNITS),    // 14
-        (Home::Series, FEATURES),         // 15: gradient by x
+        (Home::Series, FEATURES),         // 15: gradient of x
     ];
     let registers = homes.map(|(home, width)| Register { home, width }).to_vec();
     let outer = |dest, left, depth| Instruction::Outer {

@@ -1,4 +1,4 @@
-//! Masks of dropout: the numbers of NumPy's Philox.
+//! Dropout masks: the numbers of NumPy's Philox.
 
 use ferrnn::training::dropout::dropout_mask;
 

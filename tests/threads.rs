@@ -1,4 +1,4 @@
-//! The pool, and the wish to stop.
+//! The pool, and requests to stop.
 
 use std::panic::catch_unwind;
 use std::thread;

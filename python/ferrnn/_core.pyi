@@ -11,7 +11,7 @@ Array: TypeAlias = NDArray[np.floating[Any]]
 Mask: TypeAlias = NDArray[np.bool_]
 
 class InternalError(RuntimeError):
-    """A fault of the engine itself, never of its arguments: please report it."""
+    """A bug in the engine itself, never in its arguments: please report it."""
 
 @final
 class Weights:
@@ -63,7 +63,7 @@ class Program:
     """A user's cell as instructions on registers, checked and frozen; see `programs/lowering.py`.
 
     Registers are `(home, width)`, sections five lists of instructions `(name, arguments)`, states
-    `(before, after, gradient by after, gradient by before)`; the rest are numbers of registers.
+    `(before, after, gradient of after, gradient of before)`; the rest are numbers of registers.
     """
 
     def __new__(
@@ -189,7 +189,7 @@ def rnn_backward(
     inputs_need_gradient: bool = True,
     consume: bool = False,
 ) -> tuple[Array | None, tuple[Array, ...], tuple[Array, ...]]:
-    """Gradients by inputs, by the weights in the order of `Weights`, and by initial states."""
+    """Gradients of inputs, of the weights in the order of `Weights`, and of initial states."""
 
 # How windows lie over an axis: size, stride, dilation, places before the first, windows.
 _Axis: TypeAlias = tuple[int, int, int, int, int]
@@ -219,7 +219,7 @@ def max_pool_backward(
     lines: _Axis,
     columns: _Axis,
 ) -> Array:
-    """The gradient by the inputs; arrays are `[frame, line, columns and features]`."""
+    """The gradient of the inputs; arrays are `[frame, line, columns and features]`."""
 
 def dense_forward(
     weights: DenseWeights, inputs: Array, differentiable: bool = False
@@ -234,13 +234,13 @@ def dense_backward(
     d_outputs: Array,
     inputs_need_gradient: bool = True,
 ) -> tuple[Array | None, tuple[Array, ...]]:
-    """Gradients by the inputs, and by kernel (and bias)."""
+    """Gradients of the inputs, of the kernel and, if there is one, of the bias."""
 
 def embedding_forward(rows: Array, ids: NDArray[np.int64]) -> Array:
     """The row of each id."""
 
 def embedding_backward(ids: NDArray[np.int64], d_outputs: Array, count: int) -> Array:
-    """The gradient by the rows: for each id the sum of the gradients by its outputs."""
+    """The gradient of the rows: for each id the sum of the gradients of its outputs."""
 
 def normalization_forward(
     weights: NormalizationWeights, inputs: Array, differentiable: bool = False
@@ -254,7 +254,7 @@ def normalization_backward(
     d_outputs: Array,
     wanted: tuple[bool, bool, bool],
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Gradients by the inputs, by gamma and by beta, those that are wanted."""
+    """Gradients of the inputs, of gamma and of beta, those that are wanted."""
 
 def dropout_mask(
     seed: int,
@@ -310,7 +310,7 @@ def mean_loss(
     weights: Array | None = None,
     divisor: str = "rows",
 ) -> tuple[float, float, Array | None]:
-    """The mean of a loss over all values, the sum of their weights, the derivatives by `y_pred`.
+    """The mean of a loss over all values, the sum of their weights, the gradient of `y_pred`.
 
     `measures` says of what: "squared" or "absolute" errors, "huber" up to a size, "log cosh",
     "percentage", "logarithmic", "poisson" or "divergence" with an epsilon, "hinge" or "squared
@@ -342,7 +342,7 @@ def attention_backward(
     d_weights: Array | None = None,
     by_scale: bool = False,
 ) -> tuple[Array, Array, Array, float]:
-    """The gradients by query, key and value, and by the scale if that is wanted, else 0."""
+    """The gradients of query, key and value, and of the scale if that is wanted, else 0."""
 
 def activate(activation: str, inputs: Array) -> Array:
     """An activation of each element, or "softmax" over the last axis."""

@@ -8,11 +8,12 @@ use crate::machine::simd::{Element, Simd};
 
 /// One cell's equations, lane by lane; `sequence` owns products, time, masks and memory.
 ///
-/// A row and block of units has `slots` vectors. Before a phase's `forward`, those of the phase hold
-/// sums of products; afterwards all that backward wants. `backward` turns them into the gradients
-/// by the sums, in place. The input's product goes to the slots `INPUT`, the product with the
-/// previous output to those of each of `PHASES` in turn. A cell without a recurrent product
-/// (`(0, 0)`) sees the previous output through its dropout mask, as the product would.
+/// A row and block of units has `slots` vectors. Before a phase's `forward`, those of the phase
+/// hold sums of products; afterwards all that backward needs. `backward` turns them into the
+/// gradients with respect to the sums, in place. The input's product goes to the slots `INPUT`, the
+/// product with the previous output to those of each of `PHASES` in turn. A cell without a
+/// recurrent product (`(0, 0)`) sees the previous output through its dropout mask, as the product
+/// would.
 pub trait Cell<T: Element>: Send + Sync {
     /// What `sequence` must know of the cell.
     const LAYOUT: Layout;
@@ -31,9 +32,10 @@ pub trait Cell<T: Element>: Send + Sync {
     ) -> S::V;
 
     /// One phase of a step backward, last phase first. `output` and `state` are the previous
-    /// step's; `d_output` is the gradient by the next output, or what an earlier call gave;
-    /// `d_operand` that by what `forward` gave in this phase, if it was not the last. Gives the
-    /// gradient by the previous output except through this phase's product.
+    /// step's; `d_output` is the gradient with respect to the next output, or what an earlier call
+    /// returned; `d_operand` that with respect to what `forward` returned in this phase, if it was
+    /// not the last. Gives the gradient with respect to the previous output except through this
+    /// phase's product.
     fn backward<S: Simd<T>, A: Activations<T>>(
         s: S,
         a: A,
@@ -56,13 +58,14 @@ pub struct Previous<'a, V> {
 
 /// Gradients on their way back through a step.
 pub struct Gradient<'a, V> {
-    /// By the output.
+    /// With respect to the output.
     pub output: V,
-    /// By the other states: the next ones' on entry, the previous ones' on return of the last phase.
+    /// With respect to the other states: the next ones' on entry, the previous ones' on return of
+    /// the last phase.
     pub state: &'a mut [V],
-    /// By what this phase's `forward` gave, where that was not the output.
+    /// With respect to what this phase's `forward` returned, where that was not the output.
     pub operand: V,
-    /// By the vectors, of the row and the steps that are done: to be added to.
+    /// With respect to the vectors: the sums over the steps of the row so far, to be added to.
     pub vectors: &'a mut [V],
 }
 
@@ -75,7 +78,8 @@ pub struct Layout {
     pub states: usize,
     /// The gate whose columns each slot sums, or [`KEPT`]; as many as a row and block has vectors.
     pub slots: &'static [usize],
-    /// Weights of each unit alone, which no product sums: so many vectors `[units]`.
+    /// How many vectors `[units]` of weights there are that belong to each unit alone and enter no
+    /// product.
     pub vectors: usize,
     /// The slots of the input's product.
     pub input: (usize, usize),
@@ -115,8 +119,8 @@ impl Layout {
         self.gates * if self.recurrent_bias { 2 } else { 1 }
     }
 
-    /// Whether a projection may take the output on to the next step: that of a cell of one phase that
-    /// sees the previous output through its product alone.
+    /// Whether the output may be projected: only if the cell has one phase and sees the previous
+    /// output through its product alone.
     #[must_use]
     pub const fn may_project(&self) -> bool {
         self.phases.len() == 1 && self.recurrent() > 0 && !self.reads_output

@@ -5,8 +5,8 @@ use super::contract::{Cell, Gradient, KEPT, Layout, Previous};
 use crate::kernels::activation::Activations;
 use crate::machine::simd::{Element, Simd};
 
-/// The cell. Slots: f, candidate, and on the way back the part of f's gradient that does not pass
-/// through the second product.
+/// The cell. Slots: f, candidate, and in the backward pass the part of f's gradient that does not
+/// pass through the second product.
 #[derive(Clone, Copy, Debug)]
 pub struct MinimalGated;
 

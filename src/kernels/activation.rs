@@ -191,10 +191,11 @@ impl Activation {
     }
 }
 
-/// A function and the bound of what goes into it, if that is clipped.
+/// A function and the bound on its input, if that is clipped.
 type Clipped = (Activation, Option<f64>);
 
-/// f of what is clipped; what is long is shared, and all of it where size matters more than speed.
+/// f of the clipped input; long functions are shared, and all functions are where size matters more
+/// than speed.
 #[inline(always)]
 fn apply_compact<T: Element, S: Simd<T>>(s: S, (f, clip): Clipped, x: S::V) -> S::V {
     if clip.is_none() && !f.is_long() && !S::SMALL {
@@ -206,7 +207,8 @@ fn apply_compact<T: Element, S: Simd<T>>(s: S, (f, clip): Clipped, x: S::V) -> S
     s.load(&lanes)
 }
 
-/// Value and slope from what was kept: with a clip the input, whose slope is zero beyond the bounds.
+/// Value and slope from what was kept: with a clip that is the input, whose slope is zero beyond
+/// the bounds.
 #[inline(always)]
 fn derivative_compact<T: Element, S: Simd<T>>(
     s: S,
@@ -270,9 +272,9 @@ pub trait Activations<T: Element>: Copy + Send + Sync {
     fn state<S: Simd<T>>(self, s: S, x: S::V) -> S::V;
     /// Its value and slope.
     fn state_derivative<S: Simd<T>>(self, s: S, x: S::V) -> (S::V, S::V);
-    /// What backward wants to have of a gate.
+    /// What backward needs of a gate.
     fn keep_gate<V>(self, input: V, output: V) -> V;
-    /// What backward wants to have of a candidate.
+    /// What backward needs of a candidate.
     fn keep_candidate<V>(self, input: V, output: V) -> V;
     /// Value and slope of a gate from what was kept.
     fn gate_derivative<S: Simd<T>>(self, s: S, kept: S::V) -> (S::V, S::V);
@@ -327,9 +329,9 @@ pub struct Chosen {
     pub gate: Activation,
     /// The function of the candidate.
     pub candidate: Activation,
-    /// The bound of what goes into the gates' function, if it is clipped.
+    /// The bound on the input of the gates' function, if it is clipped.
     pub gate_clip: Option<f64>,
-    /// The bound of what goes into the candidate's.
+    /// The bound on the input of the candidate's.
     pub candidate_clip: Option<f64>,
 }
 

@@ -9,9 +9,10 @@ pub const fn most_rows(rows: usize, columns: usize) -> usize {
     if rows == 3 && columns <= 2 { 6 } else { rows }
 }
 
-/// The most rows of a tile whose right side is halved, where other tiles have at most `rows`. Such an
-/// operand is for few rows, where reading it is what takes the time; larger tiles would only be compiled
-/// in vain. Both halves' elements of three rows leave too few registers where there are sixteen.
+/// The most rows of a tile whose right side is halved, where other tiles have at most `rows`. Such
+/// an operand is for few rows, where reading it takes most of the time; larger tiles would be
+/// compiled for nothing. Both halves' elements of three rows leave too few registers where there
+/// are sixteen.
 #[must_use]
 pub const fn halved_rows(rows: usize) -> usize {
     if rows > 3 { 3 } else { 2 }
@@ -77,7 +78,7 @@ macro_rules! with_rows {
 }
 pub(crate) use with_rows;
 
-/// `G` elements from `at` on, checked at once: with a message of its own behind every access, the
+/// `G` elements from `at` on, checked at once: if each access had its own check and message, the
 /// checks of a tile would take more code than its sums.
 #[inline(always)]
 pub(crate) fn group<V, const G: usize>(from: &[V], at: usize) -> &[V; G] {

@@ -27,7 +27,7 @@ pub struct Stretch<'a, T> {
 /// Adds rows to the last stretch if they follow it, else as a stretch of their own.
 ///
 /// # Errors
-/// If the memory for another cannot be had.
+/// If memory runs out.
 pub fn add_stretch<'a, T>(
     stretches: &mut Vec<Stretch<'a, T>>,
     slots: &'a [T],

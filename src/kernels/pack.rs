@@ -87,7 +87,7 @@ impl<T: Element> Packed<T> {
     /// is `element`. Columns beyond the last are zero.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     pub fn new(
         level: Level,
         depth: usize,
@@ -117,7 +117,7 @@ impl<T: Element> Packed<T> {
     /// As [`Packed::new`], where `row` gives the `columns` elements at (depth, gate) together.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     pub fn from_rows<'a>(
         level: Level,
         depth: usize,
@@ -135,7 +135,7 @@ impl<T: Element> Packed<T> {
     /// A matrix of `depth` rows of `columns` elements, `stride` apart.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     ///
     /// # Panics
     /// If the matrix has fewer elements.
@@ -149,11 +149,11 @@ impl<T: Element> Packed<T> {
         Self::from_rows(level, depth, 1, columns, |k, _| &matrix[k * stride..][..columns])
     }
 
-    /// The transpose, for a product with gradients by the columns: its depth runs over gates, then
-    /// over the `columns` columns.
+    /// The transpose, for a product with gradients with respect to the columns: its depth runs over
+    /// gates, then over the `columns` columns.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     pub fn transposed(&self, columns: usize) -> Result<Self> {
         let (lanes, width) = (self.lanes, self.width);
         let (blocks, depth) = (self.depth.div_ceil(lanes), width * columns);
@@ -179,7 +179,7 @@ impl<T: Element> Packed<T> {
     /// halves of row `k`. Only for `f32`.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     pub fn halved(&self) -> Result<Self> {
         let (row, pairs) = (self.width * self.lanes, self.depth.div_ceil(2));
         let mut data = Buffer::unfilled(self.blocks * pairs * row)?;
@@ -198,18 +198,18 @@ impl<T: Element> Packed<T> {
     /// The same operand in 8 bits, in a quarter of the memory. Only for `f32`.
     ///
     /// # Errors
-    /// If the memory cannot be had, if a weight is not finite, or if there are so many rows that sums
-    /// in 32 bits had no room for them; `argument` is what the weights are called.
+    /// If memory runs out, if a weight is not finite, or if there are too many rows for their sums
+    /// to fit in 32 bits; `argument` is what an error calls the weights.
     pub fn int8(&self, argument: &'static str) -> Result<Self> {
         if const { !T::HALVES } {
-            return Err(Error::value(argument, "float32", "float64"));
+            return Err(Error::kind(argument, "float32 weights for int8", "float64 weights"));
         }
         if self.depth > MOST_DEPTH {
             let expected = format!("at most {MOST_DEPTH} rows in int8");
             return Err(Error::value(argument, expected, self.depth));
         }
         if let Some(&other) = self.data.iter().find(|value| !value.wide().is_finite()) {
-            return Err(Error::value(argument, "finite numbers for int8", other.wide()));
+            return Err(Error::value(argument, "finite weights for int8", other.wide()));
         }
         let (lanes, quarter) = (self.lanes, int8::quarter(self.depth));
         let tiles = (self.blocks * self.width).div_ceil(TILE);
@@ -247,8 +247,8 @@ impl<T: Element> Packed<T> {
         &self.scales
     }
 
-    /// Whether the second-level cache may be too small to keep it besides what else is in use: more
-    /// than a quarter of it.
+    /// Whether the second-level cache may be too small to keep it beside everything else in use:
+    /// more than a quarter of it.
     #[must_use]
     pub fn is_large(&self) -> bool {
         self.large
@@ -339,8 +339,8 @@ impl<T: Element> Kernel<T> for Transpose<'_, T> {
 }
 
 /// Elements between the starts of two rows of a private buffer: whole vectors, and one cache line
-/// more, so that rows of a power of two do not fall into one set of the cache. For rows that no memory
-/// could hold it is the largest number, of which no memory can be had.
+/// more, so that rows whose length is a power of two do not all map to one set of the cache. For
+/// rows that no memory could hold it is the largest number, which no allocation can satisfy.
 #[must_use]
 pub fn row_stride(elements: usize) -> usize {
     elements.checked_next_multiple_of(MAX_LANES).map_or(usize::MAX, |n| n.saturating_add(MAX_LANES))

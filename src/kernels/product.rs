@@ -50,8 +50,9 @@ pub struct Product<'a, T: Element> {
 }
 
 impl<'a, T: Element> Product<'a, T> {
-    /// `out = left · right`, whole: rows of the left side with the elements between two of them and
-    /// their number, and an output of as many rows, so many vectors apart, blocks side by side.
+    /// `out = left · right`, whole: `left` has the rows, the elements between two of them and their
+    /// number; the output has as many rows, `row_stride` vectors apart, with the blocks side by
+    /// side.
     #[inline(always)]
     pub fn of(
         (left, stride, rows): (&'a [T], usize, usize),
@@ -196,7 +197,7 @@ impl<T: Element> Kernel<T> for Int8Product<'_, T> {
                 if count == 1 {
                     self.tile::<S, 1, TILE>(s, row, (tile, 0), &places);
                 } else if const { !S::SMALL } {
-                    // Sums of two rows want more registers than sixteen, and sums of low and high
+                    // Sums of two rows need more than sixteen registers, and sums of low and high
                     // bytes more than thirty-two.
                     if const { S::ROWS > 3 && !S::QUADS } {
                         self.tile::<S, 2, TILE>(s, row, (tile, 0), &places);

@@ -31,7 +31,7 @@ impl RowFunction {
 pub struct ApplyToRows<'a, T> {
     /// The function.
     pub function: RowFunction,
-    /// Aligned rows of whole vectors; what lies beyond `units` is of no meaning before and after.
+    /// Aligned rows of whole vectors; what lies beyond `units` has no meaning before and after.
     pub values: &'a mut [T],
     /// Elements between the starts of two rows.
     pub stride: usize,

@@ -68,9 +68,9 @@ impl<T: Copy, const MR: usize> Left<T, MR> for LeftPanel<'_, T, MR> {
     }
 }
 
-/// What a tile asks for on its way, one vector at each step of depth: a share of the panel that comes
-/// next. A panel that has to come from the third-level cache would hold up the first tile that reads
-/// it, while the others want nothing from there.
+/// What a tile prefetches as it goes, one vector at each step of depth: a share of the panel that
+/// comes next. A panel that has to come from the third-level cache would hold up the first tile
+/// that reads it, while the others need nothing from there.
 #[derive(Clone, Copy)]
 pub struct Coming<'a, V>(&'a [V]);
 

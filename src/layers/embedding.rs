@@ -1,4 +1,4 @@
-//! Rows of a matrix for whole numbers, and the sums of gradients that go back to them.
+//! Rows of a matrix for integer ids, and the sums of the gradients that each row receives.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ pub struct Weights<T: Element> {
 }
 
 impl<T: Element> Weights<T> {
-    /// Copies a matrix `[ids, features]`, C-contiguous. With `mask_zero` the id 0 stands for a step
-    /// that is none: in a stream, recurrent layers keep the states of its row.
+    /// Copies a matrix `[ids, features]`, C-contiguous. With `mask_zero` the id 0 marks a step that
+    /// does not count: in a stream, recurrent layers keep the states of its row.
     ///
     /// # Errors
     /// If the matrix has another shape, if either size is zero, or if memory runs out.
     pub fn new([ids, features]: [usize; 2], rows: &[T], mask_zero: bool) -> Result<Self> {
         for (argument, size) in [("ids", ids), ("features", features)] {
             if size == 0 {
-                return Err(Error::value(argument, "a positive number", size));
+                return Err(Error::value(argument, "a positive integer", size));
             }
         }
         if ids.checked_mul(features) != Some(rows.len()) {

@@ -28,7 +28,7 @@ pub struct Weights<T: Element> {
 }
 
 impl<T: Element> Weights<T> {
-    /// For rows of `features` elements; no scale is one, no shift zero.
+    /// For rows of `features` elements; a missing scale is one, a missing shift zero.
     ///
     /// # Errors
     /// If `features` is zero, if `gamma` or `beta` has another length, or if memory runs out.
@@ -41,7 +41,7 @@ impl<T: Element> Weights<T> {
     ) -> Result<Self> {
         let level = level.map_or_else(Level::current, Ok)?;
         if features == 0 {
-            return Err(Error::value("features", "a positive number", features));
+            return Err(Error::value("features", "a positive integer", features));
         }
         for (argument, given) in [("gamma", gamma), ("beta", beta)] {
             if let Some(wrong) = given.filter(|given| given.len() != features) {
@@ -77,7 +77,7 @@ impl<T: Element> Weights<T> {
         if elements.is_multiple_of(self.features) {
             return Ok(elements / self.features);
         }
-        Err(Error::value(argument, format!("rows of {} elements", self.features), elements))
+        Err(Error::value(argument, format!("a multiple of {} elements", self.features), elements))
     }
 }
 
@@ -112,11 +112,11 @@ pub struct Seeds<'a, T> {
     pub inputs: &'a [T],
     /// What forward kept.
     pub kept: &'a [T],
-    /// The gradient by the outputs.
+    /// The gradient with respect to the outputs.
     pub d_outputs: &'a [T],
 }
 
-/// Writes the gradients that are wanted: by the inputs, by `gamma` and by `beta`.
+/// Writes the gradients that are wanted: of the inputs, of `gamma` and of `beta`.
 ///
 /// # Errors
 /// If a length does not fit, or if memory runs out.
@@ -187,7 +187,8 @@ impl<T: Element> NormalizationStage<T> {
     }
 }
 
-/// Normalizes one row of whole vectors, zero beyond the last feature, in place; what backward wants.
+/// Normalizes one row of whole vectors, zero beyond the last feature, in place; returns what
+/// backward needs.
 #[inline(always)]
 fn normalize<T: Element, S: Simd<T>>(s: S, weights: &Weights<T>, row: &mut [T]) -> [T; KEPT] {
     let padded = weights.features.next_multiple_of(S::LANES);
@@ -272,7 +273,7 @@ struct Backward<'a, T: Element> {
     weights: &'a Weights<T>,
     seeds: Seeds<'a, T>,
     d_inputs: Option<&'a mut [T]>,
-    /// By gamma, then by beta.
+    /// For gamma, then for beta.
     sums: &'a mut [T],
     /// A row of inputs, then one of gradients.
     staged: Buffer<T>,

@@ -1,5 +1,5 @@
-//! The sizes of this machine's caches of data, read once: by hand, since crates that tell them read
-//! `cpuid` alone, which on virtual machines and on Arm says less than the system does.
+//! The sizes of this machine's data caches, read once. By hand, since the crates for it only read
+//! `cpuid`, which on virtual machines and on Arm says less than the system does.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 /// shared with other cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
-    /// The first level's cache of data.
+    /// The first-level data cache.
     pub l1: usize,
     /// The second level.
     pub l2: usize,
@@ -19,11 +19,11 @@ pub struct Sizes {
 
 static SIZES: OnceLock<Sizes> = OnceLock::new();
 
-/// What a small machine has: assumed where the system does not tell.
+/// What a small machine has: assumed where the system does not say.
 const ASSUMED: Sizes = Sizes { l1: 32 << 10, l2: 512 << 10, l3: 4 << 20 };
 
 /// The caches of this machine: as Linux describes those of the first CPU, elsewhere 32 KiB, 512 KiB
-/// and 4 MiB. A level that is not described counts as large as the one before it.
+/// and 4 MiB. A level that is not described counts as being as large as the one before it.
 #[must_use]
 pub fn sizes() -> Sizes {
     *SIZES.get_or_init(|| {
@@ -31,14 +31,14 @@ pub fn sizes() -> Sizes {
     })
 }
 
-/// Takes `sizes` for this machine's, unless they have been asked for before; gives those in use. So
-/// that a measurement plans the same work everywhere.
+/// Uses `sizes` as this machine's, unless the sizes were read before; returns those in use. With it
+/// a measurement plans the same work everywhere.
 pub fn assume(sizes: Sizes) -> Sizes {
     *SIZES.get_or_init(|| sizes)
 }
 
-/// What the files `index*/level`, `type` and `size` of `folder` tell, as Linux writes them; none if
-/// they tell nothing.
+/// What the files `index*/level`, `type` and `size` of `folder` say, as Linux writes them; none if
+/// they say nothing.
 #[must_use]
 pub fn described(folder: &Path) -> Option<Sizes> {
     let mut levels = [0; 3];

@@ -31,7 +31,7 @@ pub fn multiply_adds<T: Element>(level: Level) -> f64 {
 /// Whole cache lines are read, which are whole vectors at every level.
 ///
 /// # Errors
-/// If the memory cannot be had.
+/// If memory runs out.
 pub fn read(level: Level, bytes: usize, count: usize) -> Result<f64> {
     const LINE: usize = 64;
     let bytes = bytes / LINE * LINE;
@@ -86,7 +86,7 @@ fn peak<T: Element, S: Simd<T>, const CHAINS: usize>(s: S) -> usize {
     ROUNDS * CHAINS * S::LANES
 }
 
-/// Reads a buffer some times over.
+/// Reads a buffer several times.
 struct Read<'a, T> {
     buffer: &'a [T],
     times: usize,
@@ -111,7 +111,7 @@ impl<T: Element> Kernel<T> for Read<'_, T> {
     }
 }
 
-/// Lets the compiler believe that `results` are used.
+/// Makes the compiler believe that `results` are used.
 #[inline(always)]
 fn keep<T: Element, S: Simd<T>, const N: usize>(s: S, results: [S::V; N]) {
     let mut kept = [T::ZERO; crate::machine::simd::MAX_LANES];

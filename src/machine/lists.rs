@@ -1,12 +1,12 @@
-//! Lists as long as a caller's arrays want them: memory that cannot be had is an error. What `Vec` and
-//! `collect` offer ends the process instead, so they are for lists whose length the code bounds.
+//! Lists whose length depends on a caller's arrays: running out of memory is an error. `Vec` and
+//! `collect` end the process instead, so they are for lists whose length the code bounds.
 
 use crate::error::{Error, Result};
 
 /// An empty list with room for `count` items.
 ///
 /// # Errors
-/// If the memory cannot be had.
+/// If memory runs out.
 pub fn room<T>(count: usize) -> Result<Vec<T>> {
     let mut list = Vec::new();
     reserve(&mut list, count)?;
@@ -16,7 +16,7 @@ pub fn room<T>(count: usize) -> Result<Vec<T>> {
 /// `count` items that equal `item`.
 ///
 /// # Errors
-/// If the memory cannot be had.
+/// If memory runs out.
 pub fn filled<T: Clone>(item: T, count: usize) -> Result<Vec<T>> {
     let mut list = room(count)?;
     list.resize(count, item);
@@ -26,7 +26,7 @@ pub fn filled<T: Clone>(item: T, count: usize) -> Result<Vec<T>> {
 /// One more item at the end.
 ///
 /// # Errors
-/// If the memory cannot be had.
+/// If memory runs out.
 pub fn push<T>(list: &mut Vec<T>, item: T) -> Result<()> {
     if list.len() == list.capacity() {
         reserve(list, 1)?;
@@ -46,7 +46,7 @@ pub trait Listed: Iterator + Sized {
     /// All items.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     fn listed(self) -> Result<Vec<Self::Item>> {
         let mut list = Vec::new();
         self.append(&mut list)?;
@@ -56,7 +56,7 @@ pub trait Listed: Iterator + Sized {
     /// All items, at the end of a list.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     fn append(self, list: &mut Vec<Self::Item>) -> Result<()> {
         reserve(list, self.size_hint().0)?;
         self.into_iter().try_for_each(|item| push(list, item))
@@ -65,7 +65,7 @@ pub trait Listed: Iterator + Sized {
     /// All items, unless there is an error among them.
     ///
     /// # Errors
-    /// The first of them, or if the memory cannot be had.
+    /// The first of them, or if memory runs out.
     fn listed_or<T>(mut self) -> Result<Vec<T>>
     where
         Self: Iterator<Item = Result<T>>,
@@ -78,7 +78,7 @@ pub trait Listed: Iterator + Sized {
 
 impl<I: Iterator> Listed for I {}
 
-/// Where the share number `n` of `count` even ones of `all` begins; nothing overflows.
+/// Where share number `n` begins if `all` is cut into `count` even shares; nothing overflows.
 ///
 /// ```
 /// assert_eq!([0, 1, 2, 3].map(|n| ferrnn::machine::lists::share(10, n, 3)), [0, 3, 6, 10]);

@@ -1,4 +1,4 @@
-//! Activations in a graph, where they are no part of a product.
+//! Activations in a graph that are not part of a product.
 
 use super::columns::{less, sum_of};
 use super::node::{Draws, Node, Passed, Passing, Shape, some_features};
@@ -11,14 +11,15 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
 
-/// The layer: softmax over features, or an activation. The derivatives of others are NumPy's.
+/// The layer: softmax over features, or an activation. The derivatives of other functions are
+/// computed by NumPy.
 pub struct Activated(RowFunction);
 
 impl Activated {
     /// A layer of this function.
     ///
     /// # Errors
-    /// If its derivative is not here.
+    /// If its derivative is not implemented here.
     pub fn new(function: RowFunction) -> Result<Self> {
         match function {
             RowFunction::Softmax
@@ -56,7 +57,7 @@ fn pass_back<T: Element>(activation: Activation, given: [&[T]; 3], to: &mut [T])
     }
 }
 
-/// The way back of softmax, row by row.
+/// The backward pass of softmax, row by row.
 fn of_softmax<T: Element>(features: usize, [outputs, slopes]: [&[T]; 2], to: &mut [T]) {
     let rows = outputs.chunks_exact(features).zip(slopes.chunks_exact(features));
     for (to, (y, d)) in to.chunks_exact_mut(features).zip(rows) {

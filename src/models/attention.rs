@@ -9,19 +9,19 @@ use crate::machine::lists;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
-/// What attention is like.
+/// The settings of attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Attend {
     /// How many heads share the features of a step.
     pub heads: usize,
-    /// What scores are multiplied by; a weight if there is none.
+    /// The factor of the scores; a weight of the layer if none is given.
     pub scale: Option<f64>,
-    /// Whether queries that do not count see nothing, and weights of what is hidden are 0; else outputs
-    /// at such queries are 0.
+    /// Whether masked queries see nothing and hidden keys have weight 0; otherwise the outputs of
+    /// such queries are 0.
     pub strictly: bool,
     /// Whether a query sees no later value.
     pub causal: bool,
-    /// From how far on a query sees none.
+    /// The distance from which on a query sees no value.
     pub window: Option<usize>,
 }
 
@@ -49,8 +49,8 @@ impl Attend {
     }
 }
 
-/// What queries see of the keys of a batch, `[samples, 1, queries, keys]` or of all samples alike; nothing of
-/// it where they see everything.
+/// What queries see of the keys of a batch, `[samples, 1, queries, keys]` or one for all samples;
+/// empty where they see everything.
 #[derive(Default)]
 struct Flags {
     flags: Vec<bool>,
@@ -96,7 +96,8 @@ pub struct Attending<T: Engine> {
     scale: Option<T>,
     weights: Buffer<T>,
     seen: Flags,
-    /// Gradients that are not wanted, or that are added to others; those by outputs that count.
+    /// Gradients that are not wanted or are added to others; those with respect to outputs that
+    /// count.
     scratch: [Buffer<T>; 4],
 }
 
@@ -107,7 +108,7 @@ impl<T: Engine> Attending<T> {
     /// If there is no head.
     pub fn new(setting: Attend) -> Result<Self> {
         if setting.heads == 0 {
-            return Err(Error::value("heads", "a positive number", setting.heads));
+            return Err(Error::value("heads", "a positive integer", setting.heads));
         }
         let (scale, weights) = (setting.scale.map(T::of), Buffer::default());
         let size: &[usize] = if scale.is_none() { &[1] } else { &[] };

@@ -9,16 +9,16 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
 
-/// How statistics of batches come into the moving ones.
+/// How the moving statistics follow those of batches.
 #[derive(Clone, Copy, Debug)]
 pub struct Following {
-    /// What of the moving ones is kept.
+    /// The part of the moving statistics that is kept.
     pub momentum: f64,
-    /// What comes to the number of rows that a mask leaves.
+    /// What is added to the number of rows that a mask leaves.
     pub more: f64,
 }
 
-/// The layer: weights are scale and shift, where there are such, and the moving mean and variance. In
+/// The layer: weights are scale and shift, if it has them, and the moving mean and variance. In
 /// training the statistics are those of the batch, unless it does not follow them.
 pub struct BatchNormalization<T: Engine> {
     features: usize,
@@ -44,7 +44,8 @@ struct Columns<'a, T> {
     /// The inverse of the deviation, and what gradients are multiplied by.
     inverse: &'a mut [T],
     factor: &'a mut [T],
-    /// Of gradients, of these times what is normalized, and of the latter.
+    /// The sums of the gradients, of their products with the normalized values, and of these
+    /// values.
     sums: [&'a mut [T]; 3],
 }
 
@@ -57,11 +58,11 @@ impl<'a, T> Columns<'a, T> {
     }
 }
 
-/// How many there are for each feature.
+/// How many numbers there are for each feature.
 const COLUMNS: usize = 7;
 
 impl<T: Engine> BatchNormalization<T> {
-    /// A layer of so many features.
+    /// A layer of `features` features.
     ///
     /// # Errors
     /// If there are none, or if memory runs out.
@@ -72,7 +73,7 @@ impl<T: Engine> BatchNormalization<T> {
         following: Option<Following>,
     ) -> Result<Self> {
         if features == 0 {
-            return Err(Error::value("features", "one at least", features));
+            return Err(Error::value("features", "a positive integer", features));
         }
         let count = 2 + usize::from(scale) + usize::from(shift);
         Ok(Self {
@@ -120,7 +121,7 @@ impl<T: Engine> BatchNormalization<T> {
         Ok(())
     }
 
-    /// Takes off what goes through mean and variance of the batch, all of it not scaled yet.
+    /// Subtracts the parts that go through mean and variance of the batch, before scaling.
     fn take_off_moments(&mut self, mask: Option<&[bool]>, d_inputs: &mut [T]) -> Result<()> {
         let [shift, along, masked] = Columns::of(&mut self.columns, self.features).sums;
         sized(&mut self.scratch, d_inputs.len())?;

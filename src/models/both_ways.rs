@@ -19,11 +19,11 @@ pub enum Merge {
     Product,
     /// Half their sum.
     Mean,
-    /// They stay two: those of the other direction are given besides.
+    /// They stay apart: those of the other direction are a second value.
     Apart,
 }
 
-/// The layer: weights are those of the direction ahead, then of the other.
+/// The layer: weights are those of the forward direction, then of the other.
 pub struct BothWays<T: Engine> {
     directions: [Recurrent<T>; 2],
     merge: Merge,
@@ -32,7 +32,7 @@ pub struct BothWays<T: Engine> {
     outputs: [Buffer<T>; 2],
     slopes: [Buffer<T>; 2],
     d_inputs: Buffer<T>,
-    /// The shape of one direction's outputs in the batch at hand.
+    /// The shape of one direction's outputs in the current batch.
     of_one: Shape,
 }
 
@@ -49,8 +49,8 @@ impl<T: Engine> BothWays<T> {
         Ok(Self { directions, merge, sequences, sizes, outputs, slopes, d_inputs, of_one })
     }
 
-    /// Calls `each` with the places of one step of one row: in the outputs of the direction ahead, in
-    /// those of the other, and in the merged ones.
+    /// Calls `each` with the places of one step of one row: in the outputs of the forward
+    /// direction, in those of the other, and in the merged ones.
     fn steps(&self, of_one: Shape, mut each: impl FnMut([usize; 3])) {
         let Shape { rows, time, features: units } = of_one;
         let width = if self.merge == Merge::Concat { 2 * units } else { units };

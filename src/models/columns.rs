@@ -1,5 +1,5 @@
-//! Arithmetic on rows of features, rounded as NumPy rounds it. What is here is no part of its callers,
-//! which are many: that is what makes it small.
+//! Arithmetic on rows of features, rounded as NumPy rounds it. These functions are never inlined,
+//! since they have many callers: that keeps the engine small.
 
 use crate::machine::simd::Element;
 

@@ -9,7 +9,7 @@ use crate::layers::sequence::Engine;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
-/// The layer: a Dense of windows, with its weights.
+/// The layer: a Dense layer applied to windows.
 pub struct Convolution<T: Engine> {
     windows: Windows,
     features: usize,
@@ -19,7 +19,7 @@ pub struct Convolution<T: Engine> {
 }
 
 impl<T: Engine> Convolution<T> {
-    /// A layer without weights yet, of so many features and filters.
+    /// A layer without weights yet, of this many features and filters.
     ///
     /// # Errors
     /// If there are none, or if memory runs out.
@@ -31,14 +31,14 @@ impl<T: Engine> Convolution<T> {
     ) -> Result<Self> {
         if features == 0 || filters == 0 {
             let received = [features, filters];
-            return Err(Error::value("kernel", "features and filters", received));
+            return Err(Error::value("kernel", "at least one feature and one filter", received));
         }
         let dense = Dense::new(activation, windows.size().saturating_mul(features), filters, bias)?;
         let (gathered, d_gathered) = (Buffer::default(), Buffer::default());
         Ok(Self { windows, features, dense, gathered, d_gathered })
     }
 
-    /// Of the windows.
+    /// The shape of the gathered windows.
     fn gathered(&self, shape: Shape) -> Result<Shape> {
         let time = self.windows.over(shape.time)?.count;
         let features = self.windows.size().saturating_mul(shape.features);

@@ -1,4 +1,4 @@
-//! A Dense layer of a graph.
+//! A Dense layer in a graph.
 
 use super::node::{Draws, Node, Passed, Passing, Shape, expect_features, packed, sized};
 use crate::error::Result;

@@ -13,7 +13,7 @@ use crate::training::dropout::dropout_mask;
 pub struct Drop {
     /// The number of the generator.
     pub generator: usize,
-    /// Numbers of 32 bits below it drop an entry.
+    /// A random number of 32 bits below this drops an entry.
     pub threshold: u64,
     /// What the others are multiplied by; 0 where every entry is dropped.
     pub scale: f64,
@@ -36,7 +36,7 @@ impl Drop {
 pub struct Dropout<T: Engine> {
     drop: Drop,
     spatial: bool,
-    /// Of the last call in training; empty after another.
+    /// The mask of the last call in training; empty after another call.
     mask: Buffer<T>,
 }
 
@@ -53,7 +53,7 @@ impl<T: Engine> Dropout<T> {
             to.copy_from_slice(from);
             return;
         }
-        // Masks of features come once for each row, and count for each of its steps.
+        // A mask of features is drawn once for each row, and applies to each of its steps.
         let width = if self.spatial { shape.features } else { shape.time * shape.features };
         let each = shape.time * shape.features;
         let rows = to.chunks_exact_mut(each.max(1)).zip(from.chunks_exact(each.max(1)));

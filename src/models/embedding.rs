@@ -17,7 +17,8 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// A layer of so many ids and features; with `mask_zero` the id 0 is a step that does not count.
+    /// A layer of this many ids and features; with `mask_zero` the id 0 is a step that does not
+    /// count.
     ///
     /// # Errors
     /// If memory runs out.
@@ -71,7 +72,7 @@ impl<T: Engine> Node<T> for Embedding {
         _stop: Ask<'_>,
     ) -> Result<()> {
         scatter(&self.ids, passed.d_outputs, self.features, &mut gradients[0])?;
-        // An output does not depend on an id as on a number.
+        // An output has no derivative with respect to an id.
         if let Some(d_inputs) = passed.d_inputs {
             d_inputs.fill(T::ZERO);
         }

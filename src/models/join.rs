@@ -1,4 +1,4 @@
-//! Several values made one, entry by entry or side by side.
+//! Several values joined, entry by entry or side by side.
 
 use super::node::{Draws, Node, Passed, Passing, Shape};
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
 
-/// How values become one.
+/// How values are joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Join {
     /// Their sum.
@@ -22,7 +22,7 @@ pub enum Join {
     Concat,
 }
 
-/// The layer. Values are of one shape, but for the features of those that come side by side.
+/// The layer. Values have one shape, except for the features of those that are put side by side.
 pub struct Joined(pub Join);
 
 impl Joined {
@@ -39,7 +39,7 @@ impl Joined {
     }
 }
 
-/// What all values have but for the `skipped` one, multiplied in order, at one place.
+/// The product, in order, of all values except the `skipped` one at one place.
 fn product<T: Element>(all: &[(Shape, &[T])], first: &[T], skipped: usize, at: usize) -> Option<T> {
     let values = std::iter::once(first).chain(all.iter().map(|(_, value)| *value));
     let others = values.enumerate().filter(|(number, _)| *number != skipped);
@@ -91,7 +91,7 @@ impl<T: Engine> Node<T> for Joined {
             for (to, &x) in outputs.iter_mut().zip(*value) {
                 *to = match self.0 {
                     Join::Product => *to * x,
-                    // Rounded twice to no other number than once, here and below.
+                    // Rounding twice gives the same number as rounding once, here and below.
                     Join::Difference => T::of(to.wide() - x.wide()),
                     Join::Sum | Join::Mean | Join::Concat => *to + x,
                 };

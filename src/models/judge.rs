@@ -24,7 +24,7 @@ pub struct Data<'a, T> {
     pub targets: &'a [&'a dyn Samples<T>],
     /// The weights of samples, or of their steps, for each output that has some.
     pub weights: &'a [Option<&'a dyn Samples<f64>>],
-    /// Which samples come one after the other; all, as they lie, if there is none.
+    /// The order of the samples; all in their own order if there is none.
     pub order: Option<&'a [i64]>,
 }
 
@@ -63,7 +63,7 @@ impl Scored {
 pub struct Loss {
     /// What is averaged.
     pub measure: Scored,
-    /// What it counts among those of all outputs.
+    /// Its weight among the losses of all outputs.
     pub weight: f64,
     /// What the sum of weighted values is divided by.
     pub divisor: Divisor,
@@ -74,7 +74,7 @@ pub struct Loss {
 pub struct Judge {
     /// One for each output.
     pub losses: Vec<Loss>,
-    /// Whether the sum over outputs is made up for its rounding, as Python's is from 3.12 on.
+    /// Whether the sum over outputs is compensated for rounding, as Python's is from 3.12 on.
     pub exact: bool,
     /// The penalties on weights, by the numbers of these.
     pub penalties: Vec<(usize, Penalty)>,
@@ -91,11 +91,11 @@ pub struct Measured {
     pub weighted: bool,
     /// The sum of the values.
     pub total: f64,
-    /// The sum of what they count.
+    /// The sum of their weights.
     pub count: f64,
 }
 
-/// What is known after some steps.
+/// The totals after some steps.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Steps done.
@@ -200,7 +200,7 @@ impl<T: Engine> Default for Memory<T> {
     }
 }
 
-/// The memory of one program after the other.
+/// The memory of each program in turn.
 struct Written<'a, T: Engine> {
     memory: &'a mut Vec<Scoring<T>>,
     at: usize,
@@ -257,7 +257,8 @@ fn added<T: Engine>(
     }
 }
 
-/// What the rows of an output count: by the weights of samples or of their steps, and by the mask.
+/// The weights of the rows of an output: from those of samples or of their steps, and from the
+/// mask.
 #[derive(Default)]
 struct Weighing {
     given: Option<Vec<f64>>,
@@ -326,7 +327,7 @@ impl Weighing {
         product(self.mask.as_deref(), 1.0, given, &mut self.made)
     }
 
-    /// For a loss. In a mean the rows that count weigh as much together as all would.
+    /// For a loss. In a mean the rows that count together weigh as much as all rows would.
     fn of_loss(&mut self, divisor: Divisor, shape: Shape) -> Result<Option<&[f64]>> {
         if divisor == Divisor::One && self.mask.is_none() && self.given.is_none() {
             sized(&mut self.given, shape.rows * shape.time)?.fill(1.0);
@@ -352,7 +353,7 @@ fn sized(list: &mut Option<Vec<f64>>, count: usize) -> Result<&mut [f64]> {
     Ok(list.as_deref_mut().unwrap_or_default())
 }
 
-/// The mask times a ratio, times the weights: those of both that there are.
+/// The mask times a ratio, times the weights: whichever of both exist.
 fn product<'a>(
     mask: Option<&'a [f64]>,
     ratio: f64,

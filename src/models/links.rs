@@ -1,4 +1,4 @@
-//! How the layers of a graph hang together, and which buffers and masks that takes.
+//! How the layers of a graph are linked, and which buffers and masks that takes.
 
 use std::ops::Range;
 
@@ -12,9 +12,9 @@ use crate::machine::lists;
 pub struct Linked<T: Engine> {
     /// The layer.
     pub node: Box<dyn Node<T>>,
-    /// The values that it takes, each before its own.
+    /// The values that it takes; their numbers are below those of its own.
     pub from: Vec<usize>,
-    /// Whether gradients come to it: training changes it, or one that it takes from.
+    /// Whether it needs gradients: training changes it, or a layer that it takes values from.
     pub passes: bool,
     /// The last layer before it whose weights it has, if they are not its own.
     pub shares: Option<usize>,
@@ -22,7 +22,7 @@ pub struct Linked<T: Engine> {
 
 /// Which values a graph begins and ends with.
 pub struct Ends {
-    /// So many values are inputs.
+    /// How many values are inputs.
     pub inputs: usize,
     /// The values that are outputs, each made by a layer.
     pub outputs: Vec<usize>,
@@ -67,7 +67,7 @@ impl Weighted {
                 continue;
             };
             if other >= at || layers[other].node.sizes() != sizes {
-                let expected = "the number of a layer before with weights of the same sizes";
+                let expected = "the number of an earlier layer with weights of the same sizes";
                 return Err(Error::value("shares", expected, other));
             }
             let first = firsts[other];
@@ -90,7 +90,7 @@ pub(super) fn made<T: Engine>(layers: &[Linked<T>], inputs: usize) -> Result<Vec
     Ok(made)
 }
 
-/// Refuses layers whose gradients would be of no meaning.
+/// Refuses layers whose gradients would be meaningless.
 pub(super) fn check<T: Engine>(
     layers: &[Linked<T>],
     made: &[Range<usize>],
@@ -98,7 +98,7 @@ pub(super) fn check<T: Engine>(
 ) -> Result<()> {
     for (layer, made) in layers.iter().zip(made) {
         if layer.from.is_empty() || layer.from.iter().any(|&value| value >= made.start) {
-            let expected = format!("numbers of values below {}", made.start);
+            let expected = format!("at least one value, all with numbers below {}", made.start);
             return Err(Error::value("parts", expected, &layer.from));
         }
     }
@@ -106,7 +106,8 @@ pub(super) fn check<T: Engine>(
     let twice = |at: usize| ends.outputs[..at].contains(&ends.outputs[at]);
     let wrong = (0..ends.outputs.len()).any(|at| !known.contains(&ends.outputs[at]) || twice(at));
     if wrong || ends.outputs.is_empty() || ends.inputs == 0 {
-        let expected = format!("inputs, and different values of {known:?} as outputs");
+        let expected =
+            format!("at least one input, and outputs that are distinct values of {known:?}");
         return Err(Error::value("outputs", expected, &ends.outputs));
     }
     for (at, layer) in layers.iter().enumerate() {
@@ -115,15 +116,15 @@ pub(super) fn check<T: Engine>(
         let ends = ends.outputs.iter().any(|output| made[at].contains(output));
         let unread = readers.peek().is_none() && !ends;
         if unread || (layer.passes && !readers.all(|reader| reader.passes)) {
-            let expected = "layers whose outputs are read, by layers that pass gradients on";
-            return Err(Error::value("parts", expected, at));
+            let expected = "layers whose outputs are read, and gradients passed on by all readers";
+            return Err(Error::kind("parts", expected, format!("layer number {at}")));
         }
     }
     Ok(())
 }
 
-/// For each value the number of a buffer for the gradient by it, if it is wanted, and how many there are.
-/// A buffer is free again when the layer that gave the value has taken the gradient.
+/// For each value the number of a buffer for its gradient, if that is wanted, and how many there
+/// are. A buffer is free again when the layer that gave the value has taken the gradient.
 pub(super) fn places<T: Engine>(
     layers: &[Linked<T>],
     made: &[Range<usize>],
@@ -156,7 +157,7 @@ pub(super) fn places<T: Engine>(
     }
     for (layer, made) in layers.iter().zip(made).rev() {
         if layer.passes {
-            // What nobody reads has a gradient of zeros.
+            // A value that nobody reads has a gradient of zeros.
             for value in made.clone() {
                 taken(&mut places[value], None)?;
             }

@@ -1,8 +1,8 @@
-//! Whole models: graphs of layers, trained step by step without a word from outside.
+//! Whole models: graphs of layers, trained step by step without calls to Python.
 //!
 //! A [`Graph`] holds what its layers need between two steps: packed weights, values, slopes and
-//! gradients. The weights themselves are the caller's arrays, packed at the begin of a step and updated in
-//! place at its end. Everything is as if the layers had been called one by one.
+//! gradients. The weights themselves are the caller's arrays, packed at the beginning of a step and
+//! updated in place at its end. Results are as if the layers had been called one by one.
 
 mod activation;
 mod attention;

@@ -1,4 +1,4 @@
-//! What a layer of a graph is.
+//! What a layer is to a graph.
 
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
@@ -6,7 +6,8 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
 
-/// Of a value between two layers, `[rows, time, features]`; values without time have one step.
+/// The shape of a value between two layers, `[rows, time, features]`; values without time have one
+/// step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Samples.
@@ -50,7 +51,7 @@ pub struct Passing<'a, T> {
     pub masks: &'a [Option<&'a [bool]>],
     /// Whether backward follows.
     pub keep: bool,
-    /// Whether layers are as in training.
+    /// Whether layers behave as in training.
     pub training: bool,
 }
 
@@ -66,26 +67,26 @@ pub struct Passed<'a, T> {
     pub outputs: &'a [T],
     /// Which steps counted.
     pub mask: Option<&'a [bool]>,
-    /// The gradient by the outputs.
+    /// The gradient with respect to the outputs.
     pub d_outputs: &'a [T],
-    /// The gradient by the inputs, if wanted.
+    /// The gradient with respect to the inputs, if wanted.
     pub d_inputs: Option<&'a mut [T]>,
-    /// The gradients by what it read besides, those that are wanted.
+    /// The gradients with respect to what it read besides, those that are wanted.
     pub d_more: &'a mut [Option<&'a mut [T]>],
 }
 
 /// What becomes of the mask that comes with the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Masks {
-    /// It goes with the outputs.
+    /// It stays with the outputs.
     Stay,
-    /// There is none any more.
+    /// It ends here.
     End,
     /// The layer makes one, whatever there was before.
     Begin,
 }
 
-/// Random numbers that are drawn: for each generator its seed and the number of its next call.
+/// The random generators: for each its seed and the number of its next call.
 #[derive(Default)]
 pub struct Draws(pub Vec<(u64, u64)>);
 
@@ -122,7 +123,7 @@ pub trait Node<T: Engine>: Send {
     /// # Errors
     /// If the layer does not take such inputs.
     fn joined(&self, inputs: &[Shape]) -> Result<Shape> {
-        Err(Error::value("inputs", "one array", inputs))
+        Err(Error::value("inputs", "one array", inputs.len()))
     }
 
     /// How many values the layer gives besides its outputs.
@@ -134,19 +135,19 @@ pub trait Node<T: Engine>: Send {
     ///
     /// # Errors
     /// If the layer does not take such inputs.
-    fn shape_besides(&self, _number: usize, inputs: &[Shape]) -> Result<Shape> {
-        Err(Error::value("inputs", "a layer of one value", inputs))
+    fn shape_besides(&self, number: usize, _inputs: &[Shape]) -> Result<Shape> {
+        Err(Error::value("outputs", "number 0, the layer's only output", 1 + number))
     }
 
     /// Writes what it gives besides, after [`Node::forward`].
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If they cannot be read.
     fn give(&mut self, _number: usize, _to: &mut [T]) -> Result<()> {
         Ok(())
     }
 
-    /// Takes the gradient by what it gave besides, before [`Node::backward`].
+    /// Takes the gradient with respect to what it gave besides, before [`Node::backward`].
     ///
     /// # Errors
     /// If memory runs out.
@@ -162,7 +163,8 @@ pub trait Node<T: Engine>: Send {
     /// Writes the mask that the layer makes.
     fn make_mask(&self, _shape: Shape, _inputs: &[T], _mask: &mut [bool]) {}
 
-    /// Says that a call begins: what is not the engine's may have changed since the last one.
+    /// Tells the layer that a call begins: what the engine does not own may have changed since the
+    /// last one.
     fn begin(&mut self) {}
 
     /// Takes the weights as they are now, C-contiguous, of [`Node::sizes`].
@@ -185,7 +187,7 @@ pub trait Node<T: Engine>: Send {
         stop: Ask<'_>,
     ) -> Result<()>;
 
-    /// Writes the gradients by the weights and, if wanted, by the inputs.
+    /// Writes the gradients with respect to the weights and, if wanted, by the inputs.
     ///
     /// # Errors
     /// If memory runs out, or if `stop` said so.
@@ -201,7 +203,7 @@ pub trait Node<T: Engine>: Send {
     fn follow(&mut self, _weights: &mut [&mut [T]]) {}
 }
 
-/// Makes a buffer that has so many elements; its values are arbitrary.
+/// Makes a buffer hold `len` elements; their values are arbitrary.
 pub(super) fn sized<T: Element>(buffer: &mut Buffer<T>, len: usize) -> Result<()> {
     if buffer.len() != len {
         *buffer = Buffer::unfilled(len)?;
@@ -209,15 +211,15 @@ pub(super) fn sized<T: Element>(buffer: &mut Buffer<T>, len: usize) -> Result<()
     Ok(())
 }
 
-/// What there must be at this time: a fault of the caller's order of calls else.
+/// A value that must exist by now; if it does not, calls came in the wrong order.
 pub(super) fn packed<V>(given: Option<V>) -> Result<V> {
-    given.ok_or_else(|| Error::value("weights", "weights packed before a step", "none"))
+    given.ok_or_else(|| Error::kind("weights", "weights packed before the step", "none"))
 }
 
 /// The shape itself, unless it has no features.
 pub(super) fn some_features(inputs: Shape) -> Result<Shape> {
     if inputs.features == 0 {
-        return Err(Error::value("inputs", "a feature at least", inputs.axes()));
+        return Err(Error::value("inputs", "at least one feature", inputs.axes()));
     }
     Ok(inputs)
 }

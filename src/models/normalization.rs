@@ -8,7 +8,7 @@ use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
-/// The layer: weights are scale and shift, where there are such.
+/// The layer: weights are scale and shift, if it has them.
 pub struct Normalization<T: Engine> {
     features: usize,
     epsilon: f64,

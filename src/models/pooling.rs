@@ -10,9 +10,9 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
 
-/// The layer: of the steps of a window one is left, their mean or their maximum; without windows of all
-/// steps of a row. The mean of a row is that of the steps that count, zero where none does. Steps of a
-/// row that share the maximum share the gradient; in a window the first has all of it.
+/// The layer: the steps of a window, or without windows all steps of a row, become one, their mean
+/// or their maximum. The mean of a row is that of the steps that count, zero where none does. Steps
+/// of a row that share the maximum share the gradient; in a window the first has all of it.
 pub struct Pooling<T: Engine> {
     windows: Option<Windows>,
     mean: bool,
@@ -79,8 +79,8 @@ fn highest<T: Element>(steps: &[T], to: &mut [T]) {
     }
 }
 
-/// The gradient by steps whose highest are `highest`: `each` has that by these, and the first of them
-/// takes it.
+/// The gradient with respect to steps whose highest are `highest`: `each` holds that with respect
+/// to these, and the first of them receives it.
 fn to_first<T: Element>(steps: &[T], highest: &[T], each: &mut [T], to: &mut [T]) {
     let width = highest.len();
     for (to, step) in to.chunks_exact_mut(width).zip(steps.chunks_exact(width)) {
@@ -97,7 +97,7 @@ fn to_first<T: Element>(steps: &[T], highest: &[T], each: &mut [T], to: &mut [T]
 /// As [`to_first`], where all of them share it.
 fn to_all<T: Element>(steps: &[T], highest: &[T], each: &mut [T], to: &mut [T]) {
     let width = highest.len();
-    // Where the highest are, and then what they get.
+    // Where the highest are, and then their shares.
     for (to, step) in to.chunks_exact_mut(width).zip(steps.chunks_exact(width)) {
         for (to, (x, highest)) in to.iter_mut().zip(step.iter().zip(highest)) {
             *to = if x == highest { T::ONE } else { T::ZERO };
@@ -113,7 +113,7 @@ fn to_all<T: Element>(steps: &[T], highest: &[T], each: &mut [T], to: &mut [T]) 
 impl<T: Engine> Node<T> for Pooling<T> {
     fn shape(&self, inputs: Shape) -> Result<Shape> {
         if inputs.features == 0 || inputs.time == 0 {
-            return Err(Error::value("inputs", "a step and a feature at least", inputs.axes()));
+            return Err(Error::value("inputs", "at least one step and one feature", inputs.axes()));
         }
         let time =
             self.windows.as_ref().map_or(Ok(1), |windows| Ok(windows.over(inputs.time)?.count))?;

@@ -1,5 +1,5 @@
-//! Code of a user as a part of a model: a program that takes one step for each row, or the steps of a
-//! cell over time.
+//! A user's code as a part of a model: a program that takes one step for each row, or the steps of
+//! a cell over time.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ pub struct Over {
     pub options: Options,
 }
 
-/// Of code that is no cell.
+/// For code that is not a cell.
 const OF_ROWS: Over = Over {
     time: 1,
     options: Options { go_backwards: false, return_sequences: false, zero_output: false },
@@ -50,12 +50,12 @@ impl<T: Element> Programmed<T> {
         Self { program, weights, over, run: None, current: false }
     }
 
-    /// Says that weights may have changed: until then they are taken once.
+    /// Says that weights may have changed; otherwise they are taken once.
     pub fn renew(&mut self) {
         self.current = false;
     }
 
-    /// The steps, and the mask as far as it says which of them count.
+    /// The steps, and the mask if it says which of them count.
     fn steps<'a>(&self, mask: Option<&'a [bool]>) -> (Over, Option<&'a [bool]>) {
         self.over.map_or((OF_ROWS, None), |over| (over, mask))
     }
@@ -75,7 +75,8 @@ impl<T: Element> Programmed<T> {
         self.program.width_of(self.program.ends().output)
     }
 
-    /// Computes `outputs` for so many rows, `[rows, time, size]` as all arrays; [`Programmed::backward`] may follow if the program goes back.
+    /// Computes `outputs` for `rows` rows, `[rows, time, size]` like all arrays;
+    /// [`Programmed::backward`] may follow if the program has a backward pass.
     ///
     /// # Errors
     /// If arrays do not fit the program, if memory runs out, or if `stop` said so.
@@ -107,7 +108,8 @@ impl<T: Element> Programmed<T> {
         run.forward(&self.program, &problem, Results { outputs, states: Vec::new() }, stop)
     }
 
-    /// Writes the gradients by those inputs that want one, and by all weights, from that by the outputs.
+    /// Writes the gradients with respect to the inputs that need one and to all weights, from that
+    /// with respect to the outputs.
     ///
     /// # Errors
     /// If nothing was computed before, if arrays do not fit, if memory runs out, or if `stop` said so.
@@ -122,7 +124,7 @@ impl<T: Element> Programmed<T> {
         let steps = if options.return_sequences { time } else { 1 };
         let rows = d_outputs.len() / steps.saturating_mul(self.width()).max(1);
         let Some(run) = &mut self.run else {
-            return Err(Error::value("program", "a forward pass before backward", "none"));
+            return Err(Error::kind("program", "a forward pass before the backward pass", "none"));
         };
         let mut places = gradients.iter_mut().map(|array| Some(&mut array[..])).listed()?;
         let own = self.weights.iter().map(|weight| match weight {
@@ -155,7 +157,7 @@ fn given<'a, T: Element>(of: &'a [Weight<T>], weights: &'a [&mut [T]]) -> Result
         Weight::Own(number) => weights
             .get(*number)
             .map(|array| &**array)
-            .ok_or_else(|| Error::value("weights", "a weight for each number", weights.len())),
+            .ok_or_else(|| Error::value("weights", "all weights that the program reads", weights.len())),
         Weight::Constant(array) => Ok(&array[..]),
     });
     arrays.listed_or()

@@ -16,7 +16,7 @@ use crate::machine::threads::Ask;
 pub enum Rectified {
     /// `x` from the threshold to `most`, below it `slope * (x - threshold)`.
     Relu {
-        /// What outputs are at most.
+        /// The largest output.
         most: Option<f64>,
         /// The slope below the threshold.
         slope: f64,
@@ -36,12 +36,12 @@ fn each<T: Element>(to: &mut [T], [xs, ys]: [&[T]; 2], f: impl Fn(T, T) -> T) {
     }
 }
 
-/// 1 for what is true.
+/// 1 if it holds, else 0.
 fn one_if<T: Element>(holds: bool) -> T {
     if holds { T::ONE } else { T::ZERO }
 }
 
-/// What of a value is below 0.
+/// A value where it is below 0, else 0.
 fn below<T: Element>(x: T) -> T {
     if x > T::ZERO { T::ZERO } else { x }
 }
@@ -138,17 +138,17 @@ impl<T: Engine> Node<T> for Rectified {
     }
 }
 
-/// The layer whose slope below 0 is learnt, one for each entry of a row, or one for each feature.
+/// The layer whose slope below 0 is learned, one for each entry of a row, or one for each feature.
 pub struct LearntSlopes<T: Engine> {
     size: [usize; 1],
     by_features: bool,
     slopes: Buffer<T>,
-    /// Inputs as far as they are below 0, and the gradient by the slope of each entry.
+    /// Inputs where they are below 0, and the gradient with respect to the slope of each entry.
     scratch: [Buffer<T>; 2],
 }
 
 impl<T: Engine> LearntSlopes<T> {
-    /// A layer of so many slopes.
+    /// A layer of `size` slopes.
     #[must_use]
     pub fn new(size: usize, by_features: bool) -> Self {
         let scratch = [Buffer::default(), Buffer::default()];
@@ -165,7 +165,7 @@ impl<T: Engine> Node<T> for LearntSlopes<T> {
         let time = if self.by_features { 1 } else { inputs.time };
         let ([size], row) = (self.size, Shape { rows: 1, time, ..inputs });
         if row.elements()? != size || size == 0 {
-            let expected = format!("{size} entries, at least one");
+            let expected = format!("{size} elements, one for each slope, and at least one");
             return Err(Error::value("inputs", expected, inputs.axes()));
         }
         Ok(inputs)

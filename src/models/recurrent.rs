@@ -1,4 +1,4 @@
-//! A recurrent layer of a graph.
+//! A recurrent layer in a graph.
 
 use super::dropout::Drop;
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape, expect_features, packed, sized};
@@ -12,7 +12,7 @@ use crate::machine::lists::Listed;
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::threads::Ask;
 
-/// What a recurrent layer is told besides its weights.
+/// The settings of a recurrent layer besides its weights.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "they are the layer's arguments")]
 pub struct Setting {
@@ -34,7 +34,7 @@ pub struct Setting {
     pub return_state: bool,
     /// Makes the output at masked steps zero.
     pub zero_output_for_mask: bool,
-    /// Masks of dropout, one for all gates or one for each.
+    /// The number of dropout masks: one for all gates, or one for each.
     pub drops: usize,
     /// Dropout of the inputs.
     pub input_drop: Option<Drop>,
@@ -48,10 +48,10 @@ pub struct Recurrent<T: Engine> {
     sizes: Vec<usize>,
     weights: Option<Weights<T>>,
     residuals: Option<Residuals<T>>,
-    /// The states after the last step, then the gradients by them.
+    /// The states after the last step, then their gradients.
     state: Vec<Buffer<T>>,
     d_state: Vec<Buffer<T>>,
-    /// The masks of dropout at hand, of inputs and previous outputs.
+    /// The current dropout masks, of inputs and previous outputs.
     dropped: [Buffer<T>; 2],
 }
 
@@ -86,7 +86,7 @@ impl<T: Engine> Recurrent<T> {
         })
     }
 
-    /// Draws the masks of dropout of one call.
+    /// Draws the dropout masks of one call.
     fn draw(&mut self, rows: usize, training: bool, draws: &mut Draws) -> Result<()> {
         let Setting { features, units, drops, input_drop, recurrent_drop, .. } = self.setting;
         let kinds = [(input_drop, features), (recurrent_drop, units)];

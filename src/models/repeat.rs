@@ -1,4 +1,4 @@
-//! A value of one step at many.
+//! A value of one step repeated over many.
 
 use super::columns::sums;
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape};
@@ -7,7 +7,7 @@ use crate::layers::sequence::Engine;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
-/// The layer: the only step of a row, so many times.
+/// The layer: the only step of a row, this many times.
 pub struct Repeat(pub usize);
 
 impl<T: Engine> Node<T> for Repeat {

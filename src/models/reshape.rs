@@ -1,4 +1,4 @@
-//! Layers of a graph that change the shape alone.
+//! Layers in a graph that only change the shape.
 
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape};
 use crate::error::{Error, Result};
@@ -6,8 +6,8 @@ use crate::layers::sequence::Engine;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
-/// The layer: so many steps of so many features each; None is what the other leaves over. Without either,
-/// all steps of a row are side by side.
+/// The layer: the numbers of steps and of features; one that is None follows from the other.
+/// Without either, all steps of a row are side by side.
 pub struct Reshape(pub Option<usize>, pub Option<usize>);
 
 impl<T: Engine> Node<T> for Reshape {

@@ -2,7 +2,7 @@
 
 use crate::machine::memory::View;
 
-/// A number that becomes a `T`, as a cast of arrays makes it.
+/// A number that becomes a `T` as NumPy casts it.
 pub trait Cast<T>: Copy + Sync {
     /// The number.
     fn cast(self) -> T;
@@ -50,7 +50,7 @@ pub trait Samples<T>: Sync {
     /// Writes the sample number `row`, `time * features` numbers.
     ///
     /// # Panics
-    /// If there are not so many samples.
+    /// If there is no such sample.
     fn read(&self, row: usize, to: &mut [T]);
 }
 

@@ -18,7 +18,7 @@ use crate::training::rows::Divisor;
 pub struct Scores {
     program: Arc<Program>,
     constants: Arc<[Vec<f64>]>,
-    /// Whether their mean over a batch is one value of the batch.
+    /// Whether the mean over a batch is a value of the whole batch.
     pub(super) whole: bool,
 }
 
@@ -32,12 +32,12 @@ impl Scores {
     /// A program of two inputs, without states, whose weights are all constants.
     ///
     /// # Errors
-    /// If it is another.
+    /// If it is not such a program.
     pub fn new(program: Arc<Program>, constants: Vec<Vec<f64>>, whole: bool) -> Result<Self> {
         let ends = program.ends();
         let found = [ends.inputs.len(), ends.states.len(), ends.weights.len()];
         if found != [2, 0, constants.len()] {
-            let expected = "a program of two inputs, no state and constants";
+            let expected = format!("[2, 0, {}] inputs, states and weights", constants.len());
             return Err(Error::value("program", expected, found));
         }
         Ok(Self { program, constants: constants.into(), whole })
@@ -68,15 +68,15 @@ impl Scores {
 /// Memory for the values of a batch.
 pub(super) struct Scoring<T: Element> {
     programmed: Programmed<T>,
-    /// One or more of each sample; then the gradient by them.
+    /// One or more for each sample; then their gradients.
     values: Buffer<T>,
 }
 
 /// Sums over the values of a batch.
 pub(super) struct Sums {
-    /// The values, each times what it counts.
+    /// The sum of the values, each times its weight.
     pub(super) total: f64,
-    /// What they count.
+    /// The sum of their weights.
     pub(super) weights: f64,
     /// The number of values of a sample.
     pub(super) values: usize,
@@ -109,7 +109,7 @@ impl<T: Element> Scoring<T> {
         Ok(Sums { total, weights: all, values: each })
     }
 
-    /// After [`Scoring::sums`] the mean, and its gradient by the outputs.
+    /// After [`Scoring::sums`], the mean and its gradient with respect to the outputs.
     pub(super) fn mean(
         &mut self,
         sums: &Sums,

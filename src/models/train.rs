@@ -20,15 +20,15 @@ pub struct Span {
     pub places: Range<usize>,
     /// Samples of a batch; the last may have fewer.
     pub batch: usize,
-    /// After so long no further step is begun.
+    /// After this time no further step is begun.
     pub limit: Duration,
     /// Whether a loss that is not finite ends it, after the step that had it.
     pub until_finite_no_more: bool,
 }
 
-/// Takes steps, one for each of `paces` or as many as `span` has; `tally` counts each once it is done,
-/// also where a later one fails. A step that fails has changed no weight. `kept` takes the outputs of the
-/// samples at `span.places`, one array for each output, or has none.
+/// Takes steps, one for each of `paces` or as many as `span` has; `tally` counts each once it is
+/// done, even if a later one fails. A step that fails has changed no weight. `kept` receives the
+/// outputs of the samples at `span.places`, one array for each output, or is empty.
 ///
 /// # Errors
 /// If arrays do not fit, if memory runs out, or if `stop` said so.
@@ -175,12 +175,12 @@ fn keep<T: Engine>(
     Ok(())
 }
 
-/// How many samples all of some arrays have.
+/// The number of samples that all arrays have.
 fn count_of<T>(name: &'static str, arrays: &[&dyn Samples<T>]) -> Result<usize> {
     let mut counts = arrays.iter().map(|array| array.axes()[0]);
     let first = counts.next().unwrap_or(0);
     match counts.find(|&count| count != first) {
-        Some(count) => Err(Error::shape(name, [first], [count])),
+        Some(count) => Err(Error::value(name, format!("arrays of {first} samples"), count)),
         None => Ok(first),
     }
 }
@@ -193,7 +193,7 @@ impl<T: Engine> Data<'_, T> {
             let received = [self.targets.len(), judge.losses.len()];
             return Err(Error::value(
                 "y",
-                format!("targets and losses of {outputs} outputs"),
+                format!("targets and losses for {outputs} outputs"),
                 received,
             ));
         }
@@ -217,10 +217,10 @@ impl<T: Engine> Data<'_, T> {
     }
 }
 
-/// Refuses batches of nothing, and places at which there is none of `count` samples.
+/// Refuses empty batches, and places at which there is none of `count` samples.
 fn check_span(count: usize, order: Option<&[i64]>, span: &Span) -> Result<()> {
     if span.batch == 0 {
-        return Err(Error::value("batch", "a positive number", span.batch));
+        return Err(Error::value("batch", "a positive integer", span.batch));
     }
     check_places(count, order, &span.places)
 }
@@ -229,11 +229,11 @@ fn check_span(count: usize, order: Option<&[i64]>, span: &Span) -> Result<()> {
 fn check_places(count: usize, order: Option<&[i64]>, places: &Range<usize>) -> Result<()> {
     let all = order.map_or(count, <[i64]>::len);
     if places.start > places.end || places.end > all {
-        return Err(Error::value("places", format!("places up to {all}"), places));
+        return Err(Error::value("places", format!("a range within 0..{all}"), places));
     }
     let known = |&sample: &i64| usize::try_from(sample).is_ok_and(|sample| sample < count);
     match order.and_then(|order| order[places.clone()].iter().find(|n| !known(n))) {
-        Some(wrong) => Err(Error::value("order", format!("numbers below {count}"), wrong)),
+        Some(wrong) => Err(Error::value("order", format!("numbers in 0..{count}"), wrong)),
         None => Ok(()),
     }
 }

@@ -15,8 +15,8 @@ pub enum Clip {
     Value(f64),
     /// Each by its own norm.
     Norm(f64),
-    /// All by the norm of those that are trained; the sum of squares is made up for its rounding (as
-    /// Python's is from 3.12 on) or not.
+    /// All by the norm of those that are trained; the sum of squares is compensated for rounding
+    /// (as Python's is from 3.12 on) or not.
     Global(f64, bool),
 }
 
@@ -25,7 +25,7 @@ pub enum Clip {
 pub struct Pace {
     /// The learning rate with all corrections, and what else the rule takes, see [`Rule::at`].
     pub rates: [f64; 3],
-    /// The part of a weight that is taken off before.
+    /// The part of a weight that is subtracted first.
     pub decay: Option<f64>,
 }
 
@@ -33,7 +33,7 @@ pub struct Pace {
 pub struct Updates<'a, T> {
     /// The rule, whose rate is each step's.
     pub rule: Rule,
-    /// What happens to gradients before.
+    /// What happens to gradients first.
     pub clip: Clip,
     /// The numbers of the weights that move.
     pub trained: &'a [usize],
@@ -54,7 +54,7 @@ impl<T: Element> Updates<'_, T> {
             return Err(Error::value("trained", expected, self.trained));
         }
         if self.slots.len() != self.trained.len() {
-            let expected = format!("those of {} weights", self.trained.len());
+            let expected = format!("entries for {} weights", self.trained.len());
             return Err(Error::value("slots", expected, self.slots.len()));
         }
         for (&at, slots) in self.trained.iter().zip(&self.slots) {
@@ -109,7 +109,8 @@ fn share(norm: f64, bound: f64) -> f64 {
     if norm > bound { bound / norm } else { 1.0 }
 }
 
-/// The sum of numbers, one after the other; `exact` adds what rounding has lost (Neumaier, 1974).
+/// The sum of numbers, one after the other; `exact` adds back what rounding has lost (Neumaier,
+/// 1974).
 pub(super) fn sum(numbers: impl Iterator<Item = f64>, exact: bool) -> f64 {
     let (mut total, mut lost) = (0.0_f64, 0.0_f64);
     for x in numbers {
@@ -120,7 +121,7 @@ pub(super) fn sum(numbers: impl Iterator<Item = f64>, exact: bool) -> f64 {
     if exact && lost != 0.0 && lost.is_finite() { total + lost } else { total }
 }
 
-/// Clips a gradient, or gives what it is to be multiplied by.
+/// Clips a gradient, or returns the factor that it is to be multiplied by.
 fn clipped<T: Element>(clip: Clip, gradient: &mut [T]) -> Result<Option<f64>> {
     match clip {
         Clip::Never | Clip::Global(..) => Ok(None),

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 
-/// What is around a sequence.
+/// The padding of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Padding {
     /// Nothing: windows lie within it.
@@ -26,7 +26,7 @@ pub struct Windows {
     padding: Padding,
 }
 
-/// Windows over so many steps: what is around them begins with `before` steps.
+/// Windows over a number of steps: the padding begins with `before` steps.
 #[derive(Clone, Copy)]
 pub(super) struct Over {
     windows: Windows,
@@ -42,7 +42,11 @@ impl Windows {
     /// If a number is zero.
     pub fn new([size, stride, dilation]: [usize; 3], padding: Padding) -> Result<Self> {
         if [size, stride, dilation].contains(&0) {
-            return Err(Error::value("windows", "positive numbers", [size, stride, dilation]));
+            return Err(Error::value(
+                "windows",
+                "a positive size, stride and dilation",
+                [size, stride, dilation],
+            ));
         }
         Ok(Self { size, stride, dilation, padding })
     }
@@ -51,7 +55,7 @@ impl Windows {
         self.size
     }
 
-    /// Where windows lie over so many steps.
+    /// Where windows lie over `time` steps.
     ///
     /// # Errors
     /// If there is none.
@@ -62,7 +66,8 @@ impl Windows {
             Padding::Same | Padding::Causal => time.div_ceil(self.stride),
         };
         if count == 0 {
-            return Err(Error::value("inputs", "the steps of a window at least", time));
+            let least = if self.padding == Padding::Valid { reach } else { 1 };
+            return Err(Error::value("inputs", format!("at least {least} steps"), time));
         }
         let end = ((count - 1) * self.stride).saturating_add(reach);
         let before = match self.padding {
@@ -93,7 +98,7 @@ impl Over {
         }
     }
 
-    /// The windows of all rows, `[rows, window, place in it, features]`; what is around is zero.
+    /// The windows of all rows, `[rows, window, place in it, features]`; the padding is zero.
     pub(super) fn gather<T: Element>(
         &self,
         shape: Shape,
@@ -114,8 +119,8 @@ impl Over {
         Ok(())
     }
 
-    /// The way back of [`Over::gather`]: each step sums what its windows have, in the order of its places
-    /// in them.
+    /// The backward pass of [`Over::gather`]: each step sums what its windows have, in the order of
+    /// its places in them.
     pub(super) fn sum_up<T: Element>(&self, shape: Shape, gathered: &[T], to: &mut [T]) {
         let features = shape.features;
         to.fill(T::ZERO);

@@ -9,7 +9,7 @@ use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
 use crate::machine::threads::{Ask, Stop};
 
-/// Gradients by what forward gave.
+/// Gradients with respect to what forward returned.
 pub struct Seeds<'a, T> {
     /// `[batch, time or 1, size]`.
     pub d_outputs: Option<View<'a, T>>,
@@ -17,19 +17,19 @@ pub struct Seeds<'a, T> {
     pub d_states: Vec<Option<View<'a, T>>>,
 }
 
-/// Gradients by what forward read.
+/// Gradients with respect to what forward read.
 pub struct Gradients<'a, T> {
-    /// `[batch, time, size]` by each of the inputs that want one, or none of them.
+    /// `[batch, time, size]` with respect to each of the inputs that need one, or none of them.
     pub inputs: Vec<Option<ViewMut<'a, T>>>,
-    /// `[batch, 1, size]` by each state.
+    /// `[batch, 1, size]` with respect to each state.
     pub states: Vec<ViewMut<'a, T>>,
-    /// By each of the weights that have one.
+    /// With respect to each of the weights that have one.
     pub weights: Vec<Option<&'a mut [T]>>,
 }
 
-/// What goes from a step to the one before it, beside the registers.
+/// What is passed from a step to the one before it, besides the registers.
 struct Carried<T: Element> {
-    /// The gradient by the output that masked steps repeat, for each row of a group.
+    /// The gradient with respect to the output that masked steps repeat, for each row of a group.
     repeated: Buffer<T>,
     /// The states' gradients at masked steps.
     states: Buffer<T>,
@@ -41,8 +41,8 @@ impl<T: Element> Run<T> {
     /// Computes gradients; `problem` is forward's.
     ///
     /// # Errors
-    /// If the program has no way back, if a shape does not fit, if memory runs out, or if `stop` said
-    /// so.
+    /// If the program has no backward pass, if a shape does not fit, if memory runs out, or if
+    /// `stop` said so.
     pub fn backward(
         &mut self,
         program: &Program,
@@ -87,7 +87,7 @@ impl<T: Element> Run<T> {
     ) -> Result<()> {
         let (batch, ends) = (self.batch, program.ends());
         if !program.goes_back() {
-            return Err(Error::value("program", "a program with a way back", "one without"));
+            return Err(Error::kind("program", "a program with a backward pass", "one without"));
         }
         if batch == 0 || self.time == 0 {
             return Err(Error::value(
@@ -210,7 +210,7 @@ impl<T: Element> Run<T> {
         Ok(())
     }
 
-    /// Takes the states' gradients out of the way of a step that is masked.
+    /// Sets the states' gradients aside at a step that is masked.
     fn hold(
         &mut self,
         program: &Program,
@@ -233,7 +233,7 @@ impl<T: Element> Run<T> {
         }
     }
 
-    /// The gradients by the states before a step become those after the one before it.
+    /// The gradients with respect to the states before a step become those after the one before it.
     fn carry_back(
         &mut self,
         program: &Program,
@@ -270,7 +270,7 @@ impl<T: Element> Run<T> {
         }
     }
 
-    /// The gradients by the initial states.
+    /// The gradients with respect to the initial states.
     fn end(
         &mut self,
         program: &Program,
@@ -297,7 +297,7 @@ impl<T: Element> Run<T> {
         }
     }
 
-    /// The gradients by inputs and weights, to where they are wanted.
+    /// Writes the gradients with respect to inputs and weights to where they are wanted.
     fn give(&self, program: &Program, problem: &Problem<'_, T>, gradients: &mut Gradients<'_, T>) {
         let ends = program.ends();
         for (view, register) in gradients.inputs.iter_mut().zip(&ends.d_inputs) {

@@ -55,7 +55,7 @@ pub enum Op {
     Share,
 }
 
-/// The operations that are no activations, by name.
+/// The operations that are not activations, by name.
 const NAMED: [(&str, Op); 20] = [
     ("copy", Op::Copy),
     ("negative", Op::Negative),
@@ -116,8 +116,8 @@ impl Op {
     }
 }
 
-/// Where an operand's elements are: strides of rows and of two axes, and whether the last axis is
-/// there or one element stands for all of it.
+/// Where an operand's elements are: strides of rows and of two axes, and whether the last axis
+/// exists or one element stands for all of it.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a, T> {
     pub(super) data: &'a [T],
@@ -127,7 +127,7 @@ pub(super) struct Source<'a, T> {
 
 /// `out = op(sources)`, or added to `out`, for `counts` rows and two axes more, `inner` elements each.
 ///
-/// Every slice has [`MAX_LANES`] elements of no meaning behind its last.
+/// Every slice has [`MAX_LANES`] meaningless elements after its last.
 pub(super) struct Map<'a, T> {
     pub(super) op: Op,
     pub(super) accumulate: bool,
@@ -143,9 +143,9 @@ impl<T: Element> Kernel<T> for Map<'_, T> {
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        // Loops of their own have what most cells are made of; the others share one by their number of
-        // operands, which looks the operation up for each vector: as loops they would be a tenth of
-        // the engine's machine code.
+        // The operations that most cells are made of have loops of their own; the others share one
+        // loop for each number of operands, which looks up the operation for each vector: their own
+        // loops would be a tenth of the engine's machine code.
         match self.op {
             op if const { S::SMALL } => self.shared(s, op),
             Op::Copy => self.unary(s, |x| x),

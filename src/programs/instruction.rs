@@ -1,4 +1,4 @@
-//! What a program's steps are: registers, operands in them, and instructions.
+//! What a program consists of: registers, operands in them, and instructions.
 
 use super::elementwise::Op;
 use super::reduce::Join;
@@ -34,7 +34,7 @@ impl Register {
     }
 }
 
-/// Some elements of a register's rows: those at `offset`, and on along three axes.
+/// Some elements of a register's rows: from `offset` on, along three axes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Operand {
     /// The register's number.
@@ -45,12 +45,12 @@ pub struct Operand {
     pub strides: [usize; 3],
 }
 
-/// A step of a program.
+/// An instruction of a program.
 #[derive(Clone, Copy, Debug)]
 pub enum Instruction {
     /// `dest = op(sources)`, element by element, or added to it.
     Map {
-        /// The operation; it takes as many of the sources as it wants.
+        /// The operation; it takes as many of the sources as it needs.
         op: Op,
         /// Whether it is added to what is there.
         accumulate: bool,

@@ -44,7 +44,7 @@ pub(super) fn multiply<T: Element>(
         let left = &left[row * stride..];
         let own = &mut scratch[..count * padded];
         let out = &mut out[row * out_stride..][..count * columns];
-        // What is there comes first here too: results are the same wherever columns end.
+        // What is there already comes first here too: results are the same wherever columns end.
         if accumulate {
             for (to, from) in own.chunks_exact_mut(padded).zip(out.chunks_exact(columns)) {
                 to[..columns].copy_from_slice(from);

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::machine::lists;
 use crate::machine::simd::Level;
 
-/// Elements that a register's row has at most.
+/// The most elements of a register's row.
 const MAX_WIDTH: usize = 1 << 26;
 
 /// The parts of a program, in the order in which they run.
@@ -22,7 +22,7 @@ pub enum Section {
     StepBack,
     /// Sums over all steps and rows.
     Sums,
-    /// Once, gradients by what depends on weights alone.
+    /// Once, gradients with respect to what depends on weights alone.
     StaticBack,
 }
 
@@ -42,9 +42,9 @@ pub struct State {
     pub before: usize,
     /// After it: a whole register.
     pub after: usize,
-    /// The gradient by `after`, where a program has a way back.
+    /// The gradient with respect to `after`, where a program has a backward pass.
     pub d_after: Option<usize>,
-    /// The gradient by `before`, None where it is zero.
+    /// The gradient with respect to `before`, None where it is zero.
     pub d_before: Option<usize>,
 }
 
@@ -61,11 +61,11 @@ pub struct Ends {
     pub output: usize,
     /// The state whose initial value the output has before the first real step, if any.
     pub output_state: Option<usize>,
-    /// The gradient by the output, where there is a way back.
+    /// The gradient with respect to the output, where there is a backward pass.
     pub d_output: Option<usize>,
-    /// The gradient by each of the inputs, None where it is zero.
+    /// The gradient with respect to each of the inputs, None where it is zero.
     pub d_inputs: Vec<Option<usize>>,
-    /// The gradient by each of the weights, None where it is not wanted or zero.
+    /// The gradient with respect to each of the weights, None where it is not wanted or zero.
     pub d_weights: Vec<Option<usize>>,
 }
 
@@ -83,7 +83,7 @@ impl Program {
     /// Checks a program.
     ///
     /// # Errors
-    /// If an instruction or an end names a register that is not there or does not fit.
+    /// If an instruction or an end names a register that does not exist or does not fit.
     pub fn new(
         level: Option<Level>,
         registers: Vec<Register>,
@@ -102,7 +102,8 @@ impl Program {
             for n in 0..made.sections[number].len() {
                 let instruction = made.sections[number][n];
                 made.check(number, &instruction).map_err(|()| {
-                    let expected = "registers that are there, of fitting homes and sizes";
+                    let expected =
+                        "instructions on existing registers of matching homes and widths";
                     Error::value("sections", expected, instruction)
                 })?;
                 made.note_matrix(&instruction)?;
@@ -287,17 +288,14 @@ impl Program {
         ];
         for (argument, good) in good {
             if !good {
-                return Err(Error::value(
-                    argument,
-                    "registers of fitting homes and widths",
-                    "others",
-                ));
+                let expected = "registers with matching homes and widths";
+                return Err(Error::kind(argument, expected, "others"));
             }
         }
         Ok(())
     }
 
-    /// Whether no step changes a state, and its register is there for all steps.
+    /// Whether no step changes a state, and its register has a row for all steps.
     pub(super) fn stays(&self, state: &State) -> bool {
         let is_copy = |instruction: &Instruction| {
             matches!(instruction, Instruction::Map { op: Op::Copy, counts, dest, sources, .. }
@@ -307,7 +305,7 @@ impl Program {
         self.home(state.before) == Some(Home::Local) && self.sections[BEGIN].iter().any(is_copy)
     }
 
-    /// Whether it has a way back.
+    /// Whether it has a backward pass.
     #[must_use]
     pub fn goes_back(&self) -> bool {
         self.ends.d_output.is_some()

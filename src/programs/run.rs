@@ -32,7 +32,7 @@ impl<T: Element> Run<T> {
     /// Memory for the registers of a program.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     pub fn new(program: &Program, batch: usize, time: usize) -> Result<Self> {
         let registers = program.registers.iter().map(|_| Buffer::default()).listed()?;
         let matrices = program.matrices.iter().map(|_| None).listed()?;
@@ -222,7 +222,7 @@ impl<T: Element> Run<T> {
                     out,
                     strides: [0, 0],
                     data: &self.registers[source][base..],
-                    // Where rows have one element each, they are still so far apart.
+                    // Rows of one element each are still a stride apart.
                     of_data: [0, 0, register.stride()],
                 };
                 T::dispatch(program.level, reduce);
@@ -231,7 +231,8 @@ impl<T: Element> Run<T> {
         Ok(())
     }
 
-    /// A map's loop: rows that lie side by side as one, which elements that stand for all allow too.
+    /// A map's loop: rows that lie side by side count as one, also where one element stands for
+    /// all.
     fn map<'a>(
         &'a self,
         program: &Program,

@@ -9,8 +9,8 @@ use super::weights::is_double;
 use crate::kernels::row_function::RowFunction;
 use crate::layers::dense;
 
-/// An activation of each element, or softmax over the last axis: the bits that a layer with this
-/// activation gives.
+/// An activation of each element, or softmax over the last axis: with the same bits as a layer with
+/// this activation.
 #[pyfunction]
 pub(super) fn activate(
     py: Python<'_>,

@@ -17,7 +17,7 @@ pub(super) trait Number: Engine + NumpyElement {}
 impl Number for f32 {}
 impl Number for f64 {}
 
-/// Loads what the binding wants of NumPy, so that no later call runs Python code for it.
+/// Loads what the binding needs of NumPy, so that no later call runs Python code for it.
 pub(super) fn prepare(py: Python<'_>) -> PyResult<()> {
     New::<f32>::empty(py, &[1])?;
     for known in [dtype::<f32>(py), dtype::<f64>(py), dtype::<i64>(py), dtype::<bool>(py)] {
@@ -47,7 +47,7 @@ impl<T> Held<T> {
         unsafe { self.lasting_view() }
     }
 
-    /// The view for somebody who keeps `self` beside it.
+    /// The view for a caller that keeps `self` beside it.
     ///
     /// # Safety
     /// It is not read after `self` is dropped.
@@ -83,8 +83,8 @@ impl Axes {
     }
 }
 
-/// Borrows `object`, or a copy of it where its features are not neighbours, it is not aligned or has
-/// foreign byte order.
+/// Borrows `object`, or a copy of it where its features are not neighbours, it is not aligned, or
+/// its byte order is foreign.
 pub(super) fn hold<T: NumpyElement>(
     argument: &str,
     object: &Bound<'_, PyAny>,
@@ -152,7 +152,7 @@ pub(super) fn holds<T: NumpyElement>(array: &Bound<'_, PyAny>) -> bool {
     array.is_ok_and(|array| same_kind(&array.dtype(), &dtype::<T>(array.py())))
 }
 
-/// The elements of an array in C order: its own memory where they lie so, else a copy.
+/// The elements of an array in C order: its own memory if they lie in that order, else a copy.
 pub(super) struct Flat<T> {
     /// Keeps the memory alive.
     array: Py<PyUntypedArray>,
@@ -223,8 +223,8 @@ pub(super) fn contiguous_copy<'py>(
     Ok(copy.cast_into::<PyUntypedArray>()?)
 }
 
-/// Borrows rows of features, `[..., *features]`, as `[rows, 1, features]`; copies them where they do
-/// not lie so. Besides, the lengths of the axes before the features.
+/// Borrows rows of features, `[..., *features]`, as `[rows, 1, features]`; copies them if they lie
+/// otherwise. Also returns the lengths of the axes before the features.
 pub(super) fn hold_rows<'a, T: NumpyElement>(
     argument: &str,
     object: &'a Bound<'_, PyAny>,
@@ -236,8 +236,8 @@ pub(super) fn hold_rows<'a, T: NumpyElement>(
         Some(leading) if !leading.is_empty() => leading,
         _ => {
             return Err(PyValueError::new_err(format!(
-                "`{argument}`: expected one axis or more before the last, of {features:?}, \
-                 received shape {:?}",
+                "`{argument}`: expected at least one axis before the final {features:?}, received \
+                 shape {:?}",
                 array.shape()
             )));
         }
@@ -297,7 +297,9 @@ impl<T: Number> New<T> {
     pub(super) fn empty(py: Python<'_>, shape: &[usize]) -> PyResult<Self> {
         let too_large = || {
             let shape = format!("{shape:?}");
-            pyo3::exceptions::PyMemoryError::new_err(format!("an array of shape {shape}"))
+            pyo3::exceptions::PyMemoryError::new_err(format!(
+                "could not allocate an array of shape {shape}"
+            ))
         };
         let sizes: Result<Vec<_>, _> = shape.iter().map(|&n| isize::try_from(n)).collect();
         let mut sizes = sizes.map_err(|_| too_large())?;

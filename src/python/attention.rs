@@ -17,7 +17,7 @@ type Array<'a, 'py> = &'a Bound<'py, PyAny>;
 type Given<'py> =
     (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>, f64, Option<Bound<'py, PyAny>>);
 
-/// As it is read.
+/// The same arguments, read.
 struct Read<T> {
     sizes: Sizes,
     arrays: [Flat<T>; 3],
@@ -28,7 +28,7 @@ struct Read<T> {
 fn axes(name: &'static str, array: Array<'_, '_>) -> PyResult<[usize; 4]> {
     let shape = an_array(name, array)?.shape();
     let found = shape.try_into();
-    found.map_err(|_| Error::value(name, "an array of four axes", shape).into())
+    found.map_err(|_| Error::value(name, "a four-dimensional array", shape).into())
 }
 
 fn sizes((query, _, value, ..): &Given<'_>) -> PyResult<Sizes> {
@@ -69,9 +69,10 @@ impl<T: Number> Read<T> {
     }
 }
 
-/// The means of values `[samples, queries, heads, features]`, and the weights of values before the noise,
-/// `[samples, heads, queries, values]`. `mask` says which values a query sees, of the shape of the weights or
-/// 1 along some axes; if `strictly`, what is hidden weighs nothing, also where a query sees nothing at all.
+/// The means of values `[samples, queries, heads, features]`, and the weights of values before the
+/// noise, `[samples, heads, queries, values]`. `mask` says which values a query sees, of the shape
+/// of the weights or 1 along some axes; if `strictly`, hidden keys get no weight even where a query
+/// sees none at all.
 #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a tuple")]
 #[pyfunction]
 #[pyo3(signature = (given, mask=None, strictly=true))]
@@ -111,8 +112,8 @@ fn forward<T: Number>(
 
 type Gradients = (Py<PyAny>, Py<PyAny>, Py<PyAny>, f64);
 
-/// The gradients by query, key and value, and by the scale if that is wanted, from those by the outputs and,
-/// if there are any, by the weights.
+/// The gradients with respect to query, key and value, and to the scale if that is wanted, from
+/// those with respect to the outputs and, if there are any, the weights.
 #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a tuple")]
 #[pyfunction]
 #[pyo3(signature = (given, weights, d_outputs, d_weights=None, by_scale=false))]

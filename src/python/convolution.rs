@@ -32,8 +32,8 @@ fn frames<T: Number>(
     let features = weights.features().checked_div(taps).unwrap_or(0);
     if features == 0 || features * taps != weights.features() || line % features != 0 {
         return Err(PyValueError::new_err(format!(
-            "`inputs`: expected lines of the features of {taps} of the kernel's rows {}, received \
-             lines of {line}",
+            "`inputs`: expected lines of whole places, with 1/{taps} of the kernel's {} rows as \
+             features, received lines of {line} elements",
             weights.features()
         )));
     }
@@ -96,7 +96,7 @@ pub(super) fn conv_lstm_step(
             (Either::F32(x), Either::F32(h)) => step(py, [x, h], arrays, axes, activations),
             (Either::F64(x), Either::F64(h)) => step(py, [x, h], arrays, axes, activations),
             _ => Err(PyTypeError::new_err(
-                "`weights`: expected two of one dtype, received float32 and float64",
+                "`weights`: expected kernels of one dtype, received float32 and float64",
             )),
         }
     })
@@ -127,7 +127,7 @@ fn step<T: Number>(
     Ok((new_h.finish(), new_c.finish()))
 }
 
-/// How windows lie over frames of so many features, given as those of [`max_pool`].
+/// How windows lie over frames of `features` features, given as those of [`max_pool`].
 fn pooled(
     [_, places, line]: [usize; 3],
     features: usize,
@@ -135,14 +135,14 @@ fn pooled(
 ) -> PyResult<Frames> {
     if features == 0 || line % features != 0 {
         return Err(PyValueError::new_err(format!(
-            "`features`: expected a divisor of a line's {line}, received {features}"
+            "`features`: expected a divisor of a line's length {line}, received {features}"
         )));
     }
     Ok(Frames { lines: axis(places, lines), columns: axis(line / features, columns), features })
 }
 
-/// The highest of each window, `[frame, line, column, feature]`, of inputs `[frame, line, columns and
-/// features]`.
+/// The maximum of each window, `[frame, line, column, feature]`, of inputs `[frame, line, columns
+/// and features]`.
 #[pyfunction]
 pub(super) fn max_pool(
     py: Python<'_>,
@@ -178,8 +178,8 @@ fn highest<T: Number>(
     Ok(outputs.finish())
 }
 
-/// The gradient by the inputs of [`max_pool`], with their shape; outputs and the gradient by them are
-/// `[frame, line, columns and features]`.
+/// The gradient with respect to the inputs of [`max_pool`], with their shape; outputs and their
+/// gradient are `[frame, line, columns and features]`.
 #[pyfunction]
 pub(super) fn max_pool_backward(
     py: Python<'_>,

@@ -16,8 +16,8 @@ use crate::layers::dense::{self, Seeds, Weights};
 
 /// A Dense layer's kernel and bias, packed for this machine; frozen.
 ///
-/// Of the kernel's axes some, the first, are those of the inputs, and the others those of the outputs
-/// and of the bias.
+/// The first axes of the kernel are those of the inputs; the others are those of the outputs and of
+/// the bias.
 #[pyclass(frozen, module = "ferrnn._core")]
 pub(super) struct DenseWeights(
     pub(super) Either<Arc<Weights<f32>>, Arc<Weights<f64>>>,
@@ -26,7 +26,7 @@ pub(super) struct DenseWeights(
 
 struct KernelShape {
     lengths: Vec<usize>,
-    inputs: usize, // how many of them
+    inputs: usize, // how many of the lengths
 }
 
 impl KernelShape {
@@ -34,8 +34,8 @@ impl KernelShape {
         let lengths = an_array("kernel", kernel)?.shape().to_vec();
         if inputs == 0 || inputs >= lengths.len() {
             return Err(PyValueError::new_err(format!(
-                "`kernel`: expected {inputs} axes of inputs, at least one, and one or more of \
-                 outputs, received shape {lengths:?}"
+                "`kernel`: expected {inputs} input axes, at least one, followed by output axes, at \
+                 least one, received shape {lengths:?}"
             )));
         }
         Ok(Self { lengths, inputs })
@@ -113,7 +113,7 @@ impl DenseWeights {
 
 type Forward = (Py<PyAny>, Option<Py<PyAny>>);
 
-/// Outputs, and what backward wants besides them.
+/// Outputs, and what backward needs besides them.
 #[pyfunction]
 #[pyo3(signature = (weights, inputs, differentiable=false))]
 pub(super) fn dense_forward(
@@ -154,7 +154,7 @@ fn forward<T: Number>(
 
 type Backward = (Option<Py<PyAny>>, Py<PyTuple>);
 
-/// Gradients by the inputs, and by kernel and bias.
+/// Gradients with respect to the inputs, kernel and bias.
 #[pyfunction]
 #[pyo3(signature = (weights, inputs, outputs, saved, d_outputs, inputs_need_gradient=true))]
 pub(super) fn dense_backward(
@@ -196,7 +196,7 @@ fn backward<T: Number>(
         (true, Some(saved)) => hold_rows::<T>("saved", saved, shape.units())?,
         (true, None) => {
             return Err(PyTypeError::new_err(
-                "`saved`: expected the array that `dense_forward` gave, received None",
+                "`saved`: expected the array that `dense_forward` returned, received None",
             ));
         }
     };

@@ -72,7 +72,8 @@ fn forward<T: Number>(
     Ok(outputs.finish())
 }
 
-/// The gradient by the rows: for each id the sum of the gradients by its outputs, in their order.
+/// The gradient with respect to the rows: for each id the sum of the gradients with respect to its
+/// outputs, in their order.
 #[pyfunction]
 pub(super) fn embedding_backward(
     py: Python<'_>,

@@ -1,5 +1,5 @@
-//! The doors between the interpreter and the engine: a panic becomes an exception, and a long computation
-//! gives the interpreter's lock away.
+//! The doors between the interpreter and the engine: a panic becomes an exception, and a long
+//! computation releases the interpreter's lock.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ pyo3::create_exception!(
     ferrnn,
     InternalError,
     PyRuntimeError,
-    "A fault of the engine itself, never of its arguments: please report it."
+    "A bug in the engine itself, never in its arguments: please report it."
 );
 
 impl From<Error> for PyErr {
@@ -32,7 +32,7 @@ impl From<Error> for PyErr {
 /// Where the last panic happened.
 static PLACE: Mutex<Option<String>> = Mutex::new(None);
 
-/// Notes the places of panics from now on, beside what is printed of them.
+/// Notes the places of panics from now on, in addition to what is printed.
 pub(super) fn note_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -45,7 +45,7 @@ pub(super) fn note_panics() {
     });
 }
 
-/// Runs what Python has called; a panic in it becomes an [`InternalError`].
+/// Runs a function called from Python; a panic in it becomes an [`InternalError`].
 pub(super) fn caught<R>(call: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
     let _inside = Inside::enter();
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(internal(&*panic)))
@@ -56,8 +56,8 @@ fn internal(panic: &(dyn Any + Send)) -> PyErr {
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let place = PLACE.lock().unwrap_or_else(PoisonError::into_inner).take();
     InternalError::new_err(format!(
-        "a fault of the engine: {} ({}, ferrnn {}). Please report it with some lines that show it \
-         and with what `ferrnn config` prints.",
+        "a bug in the engine: {} ({}, ferrnn {}). Please report it with a few lines that reproduce \
+         it and with what `ferrnn config` prints.",
         text.unwrap_or("no message"),
         place.as_deref().unwrap_or("place unknown"),
         env!("CARGO_PKG_VERSION"),
@@ -111,6 +111,6 @@ pub(super) fn _panic(py: Python<'_>, place: &str) -> PyResult<()> {
             });
             Ok(())
         }),
-        other => Err(Error::value("place", "one of here, away, team", other).into()),
+        other => Err(Error::value("place", "here, away or team", other).into()),
     })
 }

@@ -28,20 +28,20 @@ pub(super) fn take(raised: &Raised) -> Option<PyErr> {
 /// The layer, as an object with `shape`, `program`, `forward` and `backward`.
 pub(super) struct HandedBack<T: Number> {
     layer: Py<PyAny>,
-    /// Of the weights that training changes.
+    /// The sizes of the weights that training changes.
     sizes: Vec<usize>,
     masks: Masks,
-    /// What it gave besides, then the gradients by that.
+    /// The values that it gave besides its outputs, then their gradients.
     besides: Vec<Option<Py<PyAny>>>,
     raised: Raised,
-    /// Its code as a program, and what Python said of that; None if Python runs it.
+    /// Its code as a program, with Python's description of it; None if Python runs it.
     known: Option<(Py<PyAny>, Known<T>)>,
-    /// For which batches of this call that holds: their axes, whether there is a mask, whether it is
-    /// training, whether backward follows.
+    /// For which batches of this call `known` holds: their axes, whether there is a mask, whether
+    /// it is training, whether backward follows.
     holds: Option<(Vec<Axes>, [bool; 3])>,
 }
 
-/// A layer as Python says it, in either number type.
+/// A layer as Python describes it, in either number type.
 pub(super) struct Layer {
     pub(super) object: Py<PyAny>,
     pub(super) sizes: Vec<usize>,
@@ -83,7 +83,7 @@ impl<T: Number> HandedBack<T> {
         Self { layer, sizes, masks, besides, raised, known: None, holds: None }
     }
 
-    /// Asks for the program of the layer for such a call: its code is Python's until then.
+    /// Asks for the layer's program for such a call; without one, Python runs its code.
     fn take_program(&mut self, passing: &Passing<'_, T>) -> Result<()> {
         let Shape { rows, time, .. } = passing.shape;
         if rows == 0 || time == 0 || !self.besides.is_empty() {
@@ -143,7 +143,8 @@ impl<T: Number> HandedBack<T> {
         let programmed = Programmed::new(program.get().checked::<T>()?, weights, over);
         for (number, size) in programmed.sizes() {
             if self.sizes.get(number) != Some(&size) {
-                return Err(Error::value("weights", "weights of the layer", (number, size)).into());
+                let expected = "the number and size of a weight of the layer";
+                return Err(Error::value("weights", expected, (number, size)).into());
             }
         }
         Ok(Known { programmed, parts })

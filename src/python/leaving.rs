@@ -1,10 +1,11 @@
 //! The end of the interpreter, with daemon threads at work.
 //!
-//! Before Python 3.14 the interpreter ends such a thread where it next takes the lock, by unwinding its
-//! stack. Frames of Rust cannot be unwound so: the process would abort. Therefore no thread but the one
-//! that ends the interpreter may be inside the binding then. An `atexit` function closes a gate before
-//! the binding, and waits for those that are inside. It opens again after a while, if the
-//! interpreter still lives then: another `atexit` function may be waiting for a thread's work.
+//! Before Python 3.14 the interpreter ends such a thread where it next takes the lock, by unwinding
+//! its stack. Rust frames cannot be unwound like that: the process would abort. Therefore no thread
+//! but the one that ends the interpreter may be inside the binding then. An `atexit` function
+//! closes a gate before the binding, and waits for those that are inside. It opens again after a
+//! while, if the interpreter still lives then: another `atexit` function may be waiting for a
+//! thread's work.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,17 +17,17 @@ use pyo3::prelude::*;
 
 /// How long the gate stays closed, and how long the end waits for threads inside.
 const CLOSED: Duration = Duration::from_secs(1);
-/// Between two looks.
+/// Between two checks.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// Threads that are inside, with the lock or on their way to it.
+/// Threads that are inside, with the lock or about to take it.
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
-/// Not zero from the moment on when the gate closes.
+/// Not zero from the moment the gate closes.
 static LEAVING: AtomicUsize = AtomicUsize::new(0);
 /// When it closed.
 static SINCE: Mutex<Option<Instant>> = Mutex::new(None);
 
-/// What is known of a thread. It is found once in a call, which takes as long as some sums.
+/// What is known of a thread. It is looked up once per call, which costs a few additions.
 struct Here {
     /// Whether it is among those inside.
     counted: Cell<bool>,
@@ -44,11 +45,11 @@ thread_local! {
     static HERE: Here = const { Here { counted: Cell::new(false), main: Cell::new(None) } };
 }
 
-/// A stay inside, until it is dropped.
+/// The time inside, until it is dropped.
 pub(super) struct Inside(bool);
 
 impl Inside {
-    /// Comes inside, with the interpreter's lock.
+    /// Enters, with the interpreter's lock.
     pub(super) fn enter() -> Self {
         HERE.with(|here| {
             // The main thread is the one that ends the interpreter. It is known from its first long
@@ -79,7 +80,7 @@ impl Drop for Inside {
 pub(super) struct Outside(bool);
 
 impl Outside {
-    /// Goes out.
+    /// Leaves.
     pub(super) fn leave() -> Self {
         let counted = HERE.with(|here| here.counted.replace(false));
         if counted {
@@ -139,7 +140,7 @@ pub(super) fn _leave(py: Python<'_>) {
     });
 }
 
-/// Forgets the threads that a child has not got; for the child, after a `fork`.
+/// Forgets the threads that a child process does not have; for the child, after a `fork`.
 #[pyfunction]
 pub(super) fn _forked() {
     INSIDE.store(usize::from(HERE.with(|here| here.counted.get())), Ordering::SeqCst);
@@ -157,7 +158,7 @@ pub(super) fn main_thread(py: Python<'_>) -> PyResult<(bool, u32)> {
     Ok(found)
 }
 
-/// Arranges for all this, when the module is imported.
+/// Sets all this up when the module is imported.
 pub(super) fn prepare(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     py.import("atexit")?.call_method1("register", (module.getattr("_leave")?,))?;

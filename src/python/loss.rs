@@ -14,9 +14,10 @@ use crate::training::rows::{Rows, Weights};
 /// A mean, the sum of the weights, and the derivatives.
 type Found = (f64, f64, Option<Py<PyAny>>);
 
-/// The mean of a measure over all rows, as plans have it, the sum of the rows' weights, and the mean's
-/// derivatives by `y_pred` if wanted. `y_true` has the number type of `y_pred`, `weights` are float64, one for
-/// each row; the weighted sum is divided by `divisor`, see [`divisor_of`].
+/// The mean of a measure over all rows, as plans have it, the sum of the rows' weights, and the
+/// mean's derivatives with respect to `y_pred` if wanted. `y_true` has the number type of `y_pred`,
+/// `weights` are float64, one for each row; the weighted sum is divided by `divisor`, see
+/// [`divisor_of`].
 #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a tuple")]
 #[pyfunction]
 #[pyo3(signature = (measures, y_true, y_pred, differentiable=false, weights=None, divisor="rows"))]

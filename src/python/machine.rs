@@ -32,7 +32,7 @@ pub(super) fn machine(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     })
 }
 
-/// Multiply-adds per second of one core in float32, and bytes per second that so many threads
+/// Multiply-adds per second of one core in float32, and bytes per second that `threads` threads
 /// together read from memory of each of the sizes.
 #[pyfunction]
 pub(super) fn limits(
@@ -71,7 +71,7 @@ pub(super) fn set_num_threads(threads: isize) -> PyResult<()> {
     let count = usize::try_from(threads)
         .ok()
         .filter(|&count| count > 0)
-        .ok_or_else(|| Error::value("threads", "a positive number", threads))?;
+        .ok_or_else(|| Error::value("threads", "a positive integer", threads))?;
     threads::set_count(count);
     Ok(())
 }

@@ -11,7 +11,7 @@ use super::weights::Either;
 use crate::error::Error;
 use crate::layers::normalization::{self, KEPT, Seeds, Weights};
 
-/// From so many elements on (some tens of microseconds) a call releases the interpreter's lock.
+/// From this many elements on (some tens of microseconds) a call releases the interpreter's lock.
 const DETACHED: usize = 1 << 16;
 
 /// A layer's scale and shift, in whole vectors; frozen.
@@ -69,7 +69,7 @@ fn rows_of<T: Number>(
 
 type Forward = (Py<PyAny>, Option<Py<PyAny>>);
 
-/// The normalized rows, and what backward wants besides the inputs.
+/// The normalized rows, and what backward needs besides the inputs.
 #[pyfunction]
 #[pyo3(signature = (weights, inputs, differentiable=false))]
 pub(super) fn normalization_forward(
@@ -106,7 +106,7 @@ fn forward<T: Number>(
 
 type Backward = (Option<Py<PyAny>>, Option<Py<PyAny>>, Option<Py<PyAny>>);
 
-/// Gradients by the inputs, by gamma and by beta, those that are `wanted`.
+/// Gradients with respect to the inputs, gamma and beta, those that are `wanted`.
 #[pyfunction]
 pub(super) fn normalization_backward(
     py: Python<'_>,

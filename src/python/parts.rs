@@ -55,7 +55,7 @@ streamed!(f32, F32);
 streamed!(f64, F64);
 
 fn another_dtype() -> PyErr {
-    PyTypeError::new_err("`parts`: expected weights of one dtype, received another")
+    PyTypeError::new_err("`parts`: expected layers of one dtype, received layers of two")
 }
 
 /// The layers of a list: weights of layers, names of activations, and tuples of a name and settings.
@@ -80,7 +80,7 @@ fn part<T: Streamed>(item: &Bound<'_, PyAny>) -> PyResult<Part<T>> {
         T::normalization(weights.get())
     } else {
         return Err(PyTypeError::new_err(format!(
-            "`parts`: expected weights of a layer, a name or a tuple, received {}",
+            "`parts`: expected a layer's weights, a name or a tuple, received {}",
             item.get_type().name()?
         )));
     };

@@ -20,13 +20,13 @@ use crate::error::Error;
 use crate::models::{Clip, Draws, Ends, Graph, Span, Updates, gather, predict, shapes_of};
 use crate::training::optimizer::Rule;
 
-/// The layers of a model one after the other, for steps in one call. Nothing of a model stays between two
+/// The layers of a model, to run whole steps in one call. Nothing of a model stays between two
 /// calls, so that a plan serves all models of one structure.
 #[pyclass(frozen, module = "ferrnn._core")]
 pub(super) struct Plan(Either<Typed<f32>, Typed<f64>>);
 
 struct Typed<T: Read> {
-    /// One for each thread that has had models of its own; the first one at once.
+    /// One for each thread that has had models of its own; the first is made at once.
     graphs: Mutex<Vec<Graph<T>>>,
     parts: Py<PyList>,
     raised: Raised,
@@ -70,7 +70,7 @@ impl<T: Read> Typed<T> {
     fn graphs(&self) -> PyResult<MutexGuard<'_, Vec<Graph<T>>>> {
         match self.graphs.try_lock() {
             Ok(graphs) => Ok(graphs),
-            // Every call writes what it reads before; what a panic left does not matter.
+            // Every call writes before it reads; what a panic left behind does not matter.
             Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
             Err(TryLockError::WouldBlock) => {
                 Err(PyRuntimeError::new_err("the plan is in use by another thread"))
@@ -90,7 +90,7 @@ impl<T: Read> Typed<T> {
         run(said, &self.trained, &mut guard[..wanted], &self.raised, told)
     }
 
-    /// The shape of an array for an output of so many rows.
+    /// The shape of an array for an output of `rows` rows.
     fn shape_of(&self, graph: &Graph<T>, number: usize, rows: usize) -> PyResult<Vec<usize>> {
         let [_, time, features] = graph.output_shape(number)?.axes();
         Ok(match self.ends.1[number].1 {
@@ -195,7 +195,7 @@ impl<T: Read> Typed<T> {
         let py = d_outputs.py();
         let decays = decay.map(|decay| [decay]);
         let Some(pace) = paces(rule, rates, decays.as_ref().map(|all| &all[..])).pop() else {
-            return Err(Error::value("rates", "those of a step", rates).into());
+            return Err(Error::value("rates", "at least one rate", rates).into());
         };
         let mut guard = self.graphs()?;
         let (graph, trained) = (&mut guard[0], &self.trained[..]);
@@ -252,8 +252,8 @@ impl Plan {
         })
     }
 
-    /// Whole steps of training of models of this structure, or none of it: they are judged alone. What is
-    /// said of each, and what is put on the list `told` of it, is in `plan_jobs`.
+    /// Whole steps of training of models of this structure, or no training: they are only judged.
+    /// `plan_jobs` says what describes each of them, and what is put on the list `told`.
     fn train(&self, said: Vec<Asked<'_>>, told: &Bound<'_, PyList>) -> PyResult<()> {
         caught(|| match &self.0 {
             Either::F32(plan) => plan.train(said, told),
@@ -334,8 +334,9 @@ impl Plan {
         })
     }
 
-    /// The rest of a step, from the gradient by the outputs that `forward` gave. `added` are gradients by
-    /// weights, by number, that come to those of the layers.
+    /// The rest of a step, from the gradient with respect to the outputs that `forward` returned.
+    /// `added` are gradients with respect to weights, by number, that are added to those of the
+    /// layers.
     #[allow(clippy::needless_pass_by_value, reason = "they are taken out of Python's objects")]
     #[allow(clippy::too_many_arguments, reason = "they are Python's, by position")]
     #[pyo3(signature = (weights, slots, d_outputs, added, way, rates, decay=None))]

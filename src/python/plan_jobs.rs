@@ -1,4 +1,4 @@
-//! What plans are asked to do with models: steps of training, or a look at how good one is.
+//! What plans are asked to do with models: steps of training, or an evaluation.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl<T: Read> Arrays<T> {
         Ok(arrays)
     }
 
-    /// Without a look at whether two share memory.
+    /// Without checking whether two share memory.
     fn unchecked(
         weights: &Bound<'_, PyList>,
         slots: &Bound<'_, PyList>,
@@ -84,10 +84,11 @@ impl<T: Read> Arrays<T> {
 /// How weights move: the rule, and what happens to gradients before.
 pub(super) type Way<'py> = (Bound<'py, PyTuple>, Option<(String, f64)>);
 
-/// Weights, slots, and arrays for the outputs of all samples, if they are wanted; inputs, targets, the weights of samples for each output, and order; places, batch, the limit of time, and whether a loss
-/// that is not finite ends it; what it is judged by; how weights move, the rates and decays of the steps
-/// (nothing of it: it is judged alone); the sum of losses, of samples and of the losses of each output so
-/// far; the generators.
+/// Weights, slots, and arrays for the outputs of all samples, if they are wanted; inputs, targets,
+/// the weights of samples for each output, and order; places, batch, the limit of time, and whether
+/// a loss that is not finite ends it; what it is judged by; how weights move, the rates and decays
+/// of the steps (None: it is only judged); the sum of losses, of samples and of the losses of each
+/// output so far; the generators.
 pub(super) type Asked<'py> = (
     (Bound<'py, PyList>, Bound<'py, PyList>, Vec<Bound<'py, PyAny>>),
     Samplings<'py>,
@@ -109,9 +110,10 @@ type Samplings<'py> = (
 /// How weights move, and the rates and decays of the steps.
 type Moving<'py> = (Way<'py>, Vec<f64>, Option<Vec<f64>>);
 
-/// For each output what is averaged, its weight, and what a sum of weighted values is divided by; whether the sum of these is made up for its rounding; for each metric the output, what is
-/// averaged, whether the weights of samples count, and the sums so far; for each penalty the number of its
-/// weight, and both factors.
+/// For each output what is averaged, its weight, and what a sum of weighted values is divided by;
+/// whether the sum of these is compensated for rounding; for each metric the output, what is
+/// averaged, whether the weights of samples count, and the sums so far; for each penalty the number
+/// of its weight, and both factors.
 type Judged<'py> = (
     Vec<(Bound<'py, PyAny>, f64, String)>,
     bool,
@@ -119,8 +121,8 @@ type Judged<'py> = (
     Vec<(usize, f64, f64)>,
 );
 
-/// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each output,
-/// both sums of each metric, and what ended it too early.
+/// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each
+/// output, both sums of each metric, and what ended it early.
 type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Vec<(f64, f64)>, Option<Bound<'py, PyAny>>);
 
 struct Moves {
@@ -207,7 +209,7 @@ impl<T: Read> Job<T> {
             arrays: Arrays::unchecked(&weights, &slots, &outputs)?,
             work: Work::new(samples, span, &judged, moves, tally)?,
             draws: Draws(draws),
-            // What is not begun was interrupted.
+            // A job that was not begun was interrupted.
             result: Err(Error::Interrupted),
             raised: None,
         })
@@ -258,9 +260,10 @@ pub(super) fn order_of(order: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Flat
     order.map(of).transpose()
 }
 
-/// Does what is said of models of one structure; several are shared out between threads, each of which
-/// has one of `graphs`. `told` takes a [`Done`] of each, also where a signal ends all of it too early: what
-/// Python would get as a result is lost when a signal's handler raises as the call returns.
+/// Does the work asked for models of one structure; several are shared out between threads, each of
+/// which has one of `graphs`. `told` receives a [`Done`] of each, even if a signal ends all of it
+/// early: what Python would get as a result is lost when a signal's handler raises as the call
+/// returns.
 pub(super) fn run<T: Read>(
     said: Vec<Asked<'_>>,
     trained: &[usize],
@@ -291,7 +294,7 @@ pub(super) fn run<T: Read>(
     done
 }
 
-/// How many graphs so many models want.
+/// How many graphs this many models need.
 pub(super) fn graphs_for(models: usize) -> Result<usize> {
     // A model alone has the threads of its layers' calls.
     if models < 2 { Ok(1) } else { Ok(threads::count()?.min(models)) }

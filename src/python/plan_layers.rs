@@ -1,4 +1,4 @@
-//! What Python says of a plan's layers, as tuples.
+//! Descriptions of a plan's layers, as tuples from Python.
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -16,7 +16,7 @@ use crate::models::{
     Normalization, Padding, Pooling, Rectified, Recurrent, Repeat, Reshape, Setting, Windows,
 };
 
-/// A layer as Python says it, in either number type: its kind comes first.
+/// A layer as Python describes it, in either number type: its kind comes first.
 enum Part {
     /// `("recurrent", ...)`, see [`setting`].
     Recurrent(Setting),
@@ -56,7 +56,7 @@ enum Part {
     HandedBack(Layer),
 }
 
-/// `(layer, the values that it takes, whether gradients come to it, whose weights it has)`.
+/// `(layer, the values that it takes, whether it needs gradients, whose weights it has)`.
 pub(super) fn linked<T: Number>(said: &Bound<'_, PyAny>, raised: &Raised) -> PyResult<Linked<T>> {
     type Said<'py> = (Bound<'py, PyTuple>, Vec<usize>, bool, Option<usize>);
     let (part, from, passes, shares) = said.extract::<Said<'_>>()?;
@@ -104,7 +104,7 @@ fn node<T: Number>(part: Part) -> Result<Box<dyn Node<T>>> {
     })
 }
 
-/// What a tuple says, item by item.
+/// The items of a tuple, one after the other.
 struct Said<'a, 'py>(Borrowed<'a, 'py, PyTuple>, usize);
 
 impl<'a, 'py> Said<'a, 'py> {
@@ -118,7 +118,7 @@ impl<'a, 'py> Said<'a, 'py> {
         self.0.get_item(self.1 - 1)
     }
 
-    /// None, or what follows is about a tuple.
+    /// None, or a tuple.
     fn tuple(&mut self) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let item = self.item()?;
         if item.is_none() { Ok(None) } else { Ok(Some(item.cast_into::<PyTuple>()?)) }
@@ -221,7 +221,7 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
             let makes = said.number()?;
             Part::HandedBack(Layer { object: layer, sizes, masks, makes, raised: raised.clone() })
         }
-        other => return Err(Error::value("parts", "a layer's kind", other).into()),
+        other => return Err(Error::value("parts", "the name of a kind of layer", other).into()),
     })
 }
 
@@ -238,7 +238,7 @@ fn join_of(name: &str) -> PyResult<Join> {
     }
 }
 
-/// Size, stride, dilation, and what is around a sequence.
+/// Size, stride, dilation, and the padding.
 fn windows(said: &Bound<'_, PyTuple>) -> PyResult<Windows> {
     let mut said = Said::of(said);
     let numbers = [said.number()?, said.number()?, said.number()?];
@@ -263,9 +263,9 @@ fn merge_of(name: &str) -> PyResult<Merge> {
 }
 
 /// `("recurrent", (cell, activation, recurrent_activation, reset_after), (features, units, bias),
-/// (go_backwards, return_sequences, return_state, zero_output_for_mask), (masks, of inputs, of outputs))`;
-/// what drops inputs and outputs is None, or a generator, the number below which it drops, and the factor
-/// of what stays.
+/// (go_backwards, return_sequences, return_state, zero_output_for_mask), (masks, of inputs, of
+/// outputs))`; the dropout of inputs and of outputs is None, or a generator, the number below which
+/// it drops, and the factor of the rest.
 fn setting(part: &Bound<'_, PyTuple>) -> PyResult<Setting> {
     let mut said = Said::of(part);
     said.item()?;

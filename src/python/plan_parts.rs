@@ -1,4 +1,4 @@
-//! What Python says of a plan beside its layers: rules, measures and samples, as tuples and arrays.
+//! The rest of a plan's description: rules, measures and samples, as tuples and arrays from Python.
 
 use numpy::PyUntypedArrayMethods;
 use pyo3::prelude::*;
@@ -121,7 +121,7 @@ pub(super) fn rule(said: &Bound<'_, PyTuple>) -> PyResult<Rule> {
     }
 }
 
-/// None, or what is bounded and the bound.
+/// None, or the kind of clipping and its bound.
 pub(super) fn clip(said: Option<&(String, f64)>) -> PyResult<Clip> {
     match said.map(|(kind, bound)| (kind.as_str(), *bound)) {
         None => Ok(Clip::Never),
@@ -129,7 +129,9 @@ pub(super) fn clip(said: Option<&(String, f64)>) -> PyResult<Clip> {
         Some(("norm", bound)) => Ok(Clip::Norm(bound)),
         Some(("all", bound)) => Ok(Clip::Global(bound, false)),
         Some(("all, exactly", bound)) => Ok(Clip::Global(bound, true)),
-        Some((other, _)) => Err(Error::value("clip", "value, norm or all", other).into()),
+        Some((other, _)) => {
+            Err(Error::value("clip", "value, norm, all, or \"all, exactly\"", other).into())
+        }
     }
 }
 
@@ -160,8 +162,8 @@ fn labels_of(name: &str) -> PyResult<Labels> {
 /// "pinball" loss of probabilities.
 pub(super) type Measures = (String, String, Vec<f64>);
 
-/// A measure as a tuple, or an object with the `program` of code of a user's, its `constants`, and whether
-/// the mean of its values is that of a `whole` batch.
+/// A measure as a tuple, or an object with the `program` of a user's code, its `constants`, and
+/// whether the mean of its values is that of a `whole` batch.
 pub(super) fn scored(said: &Bound<'_, PyAny>) -> PyResult<Scored> {
     if let Ok(tuple) = said.cast::<PyTuple>() {
         return Ok(Scored::Measure(measure(&tuple.extract()?)?));

@@ -34,9 +34,9 @@ impl Program {
         if self.double == (size_of::<T>() == size_of::<f64>()) {
             return Ok(self.program.clone());
         }
-        let expected = "a program of the plan's number type";
-        Err(Error::value("program", expected, if self.double { "float64" } else { "float32" })
-            .into())
+        let (expected, received) =
+            if self.double { ("float32", "float64") } else { ("float64", "float32") };
+        Err(Error::kind("program", format!("a {expected} program, like the plan"), received).into())
     }
 }
 
@@ -57,7 +57,7 @@ fn instruction(given: &Bound<'_, PyTuple>) -> PyResult<Instruction> {
             let (op, accumulate, counts, dest, sources) = given.get_item(1)?.extract::<Given>()?;
             let op = Op::named(&op)?;
             if sources.len() != op.arity() {
-                let expected = format!("{} sources of {op:?}", op.arity());
+                let expected = format!("{} sources for {op:?}", op.arity());
                 return Err(Error::value("sections", expected, sources.len()).into());
             }
             let mut all = [Operand::default(); 3];
@@ -214,7 +214,8 @@ type Arrays<'a, 'py> = (&'a Objects<'py>, &'a Objects<'py>, &'a Objects<'py>);
 type Mask<'a, 'py> = Option<&'a Bound<'py, PyAny>>;
 type Forward<K> = (Py<PyAny>, Py<PyTuple>, K);
 
-/// Outputs, final states (none unless wanted), and what backward wants, if the program goes back.
+/// Outputs, final states (none unless wanted), and what backward needs, if the program has a
+/// backward pass.
 #[pyfunction]
 #[allow(
     clippy::too_many_arguments,
@@ -318,7 +319,8 @@ fn forward<T: Number>(
 
 type Backward = (Option<Py<PyTuple>>, Py<PyTuple>, Py<PyTuple>);
 
-/// Gradients by the inputs (if wanted), by the weights (None without any) and by the initial states.
+/// Gradients with respect to the inputs (if wanted), the weights (None without any) and the initial
+/// states.
 #[pyfunction]
 pub(super) fn program_backward(
     py: Python<'_>,

@@ -20,20 +20,23 @@ pub(super) struct Residuals(Either<Kept<f32>, Kept<f64>>);
 
 struct Kept<T: Element> {
     weights: Arc<sequence::Weights<T>>,
-    /// What forward read: its arrays stay where they are, so that no other can take their place.
+    /// What forward read: its arrays are kept alive, so that no other array can get the same
+    /// address.
     arrays: Arc<Arrays<T>>,
     residuals: Mutex<sequence::Residuals<T>>,
 }
 
 /// Two arguments of different dtypes.
 fn mixed(argument: &str) -> PyErr {
-    PyTypeError::new_err(format!("`{argument}`: expected the dtype of `weights`, received another"))
+    PyTypeError::new_err(format!(
+        "`{argument}`: expected the dtype of `weights`, received another dtype"
+    ))
 }
 
-/// Outputs, final states, and what backward wants.
+/// Outputs, final states, and what backward needs.
 type Forward<K> = (Py<PyAny>, Py<PyTuple>, Option<K>);
 
-/// Outputs, final states (none unless wanted), and what backward wants.
+/// Outputs, final states (none unless wanted), and what backward needs.
 #[pyfunction]
 #[pyo3(signature = (weights, problem, differentiable=false, final_state=true))]
 pub(super) fn rnn_forward(
@@ -92,7 +95,7 @@ fn forward<T: Number>(
 
 type Backward = (Option<Py<PyAny>>, Py<PyTuple>, Py<PyTuple>);
 
-/// Gradients by the inputs, by the weights and by the initial states.
+/// Gradients with respect to the inputs, the weights and the initial states.
 #[pyfunction]
 #[pyo3(signature = (weights, residuals, problem, outputs, d_outputs=None, d_final_state=None,
     inputs_need_gradient=true, consume=false))]
@@ -127,13 +130,12 @@ pub(super) fn rnn_backward(
     })
 }
 
-/// Residuals that are not those of what is expected.
+/// Residuals of something other than expected.
 fn refused(of: &str, received: String) -> PyErr {
-    let expected = format!("those of {of}");
-    Error::Value { argument: "residuals", expected, received }.into()
+    Error::kind("residuals", format!("those of {of}"), received).into()
 }
 
-/// Residuals of the other dtype than weights and problem.
+/// Residuals of another dtype than weights and problem.
 fn of_dtype(expected: &str, received: &str) -> PyErr {
     refused(&format!("a {expected} problem"), received.to_owned())
 }
@@ -164,9 +166,7 @@ fn backward<T: Number>(
 ) -> PyResult<Backward> {
     let weights = &kept.weights;
     if !weights.same_shape(&packed.weights) {
-        return Err(
-            Error::value("residuals", "those of a forward pass of `weights`", "others").into()
-        );
+        return Err(refused("a forward pass with `weights`", "those of other weights".to_owned()));
     }
     let problem = arrays.problem();
     let axes = if problem.return_sequences { Axes::Three } else { Axes::Two };

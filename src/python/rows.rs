@@ -13,7 +13,7 @@ use pyo3::types::PyDict;
 
 use super::arrays::{New, Number, same_kind};
 
-/// What NumPy knows of an array.
+/// What NumPy knows about an array.
 fn fields<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a PyArrayObject_fields> {
     let array = object.cast::<PyUntypedArray>().ok()?;
     // SAFETY: the pointer is that of an array object, which `object` keeps alive.
@@ -35,8 +35,8 @@ fn shape_of(fields: &PyArrayObject_fields) -> (&[isize], &[isize]) {
     }
 }
 
-/// Whether an array's elements are of the wanted type. NumPy holds one object for each native dtype; that
-/// of an array from a pickle is another one all the same.
+/// Whether an array's elements are of the wanted type. NumPy holds one object for each native
+/// dtype; but an array from a pickle has another one.
 fn is_of(
     object: &Bound<'_, PyAny>,
     fields: &PyArrayObject_fields,
@@ -190,7 +190,7 @@ impl<'py, T: Number> Target<'py, T> {
         let at = fields.data.cast::<T>();
         if (at as usize) < high && low < at as usize + size_of::<T>() * streams * units {
             return Err(PyValueError::new_err(
-                "`out`: expected memory of its own, received an array that overlaps `inputs`",
+                "`out`: expected an array apart from `inputs`, received one that overlaps it",
             ));
         }
         Ok(Self { object: object.clone(), at, units })
@@ -230,7 +230,7 @@ pub(super) fn converted<'py>(
     let dtype = array.getattr("dtype")?;
     if !"fiub".contains(&dtype.getattr("kind")?.extract::<String>()?) {
         return Err(PyTypeError::new_err(format!(
-            "`inputs`: expected {numbers}, received the dtype {dtype}"
+            "`inputs`: expected {numbers}, received dtype {dtype}"
         )));
     }
     let kwargs = PyDict::new(py);

@@ -15,11 +15,11 @@ use crate::layers::embedding;
 use crate::layers::stream;
 use crate::machine::lists;
 
-/// From so many multiply-adds on (some tens of microseconds) a step releases the interpreter's lock:
-/// getting it back may take as long as another thread likes to keep it.
+/// From this many multiply-adds on (some tens of microseconds) a step releases the interpreter's
+/// lock: getting it back may take as long as another thread keeps it.
 const DETACHED_WORK: usize = 1 << 20;
 
-/// A chain of layers that takes one step a call and keeps its states.
+/// A chain of layers that takes one step per call and keeps its states.
 #[pyclass(subclass, module = "ferrnn._core")]
 pub(super) struct Stream(Either<Chain<f32>, Chain<f64>>);
 
@@ -32,8 +32,8 @@ struct Chain<T: Number> {
 
 fn busy() -> PyErr {
     PyRuntimeError::new_err(
-        "the stream is in use by another thread: a stream takes one step at a time; give each \
-         thread its own, `stream.copy()`",
+        "the stream is in use by another thread; a stream computes one step at a time, so give \
+         each thread its own `stream.copy()`",
     )
 }
 
@@ -110,7 +110,7 @@ impl<T: Streamed> Chain<T> {
         Ok(target.finish())
     }
 
-    /// Fills `ids`; gives whether there is one without an axis.
+    /// Fills `ids`; returns whether there is one without an axis.
     fn read_ids(&mut self, inputs: &Bound<'_, PyAny>) -> PyResult<bool> {
         let py = inputs.py();
         let streams = self.stream.streams();
@@ -126,7 +126,7 @@ impl<T: Streamed> Chain<T> {
         let rows = if let Some(rows) = InputRows::<i64>::of(inputs, &wanted) {
             rows
         } else {
-            copied = converted(inputs, &wanted, "ids, which are whole numbers")?;
+            copied = converted(inputs, &wanted, "ids, which are integers")?;
             InputRows::of(&copied, &wanted)
                 .ok_or_else(|| PyTypeError::new_err("`inputs`: no array"))?
         };
@@ -184,7 +184,8 @@ impl<T: Streamed> Chain<T> {
             let place = if row < 0 { row + streams.cast_signed() } else { row };
             usize::try_from(place).ok().filter(|&place| place < streams).ok_or_else(|| {
                 PyIndexError::new_err(format!(
-                    "`rows`: expected numbers of rows below {streams}, received {row}"
+                    "`rows`: expected row numbers from -{streams} to {}, received {row}",
+                    streams - 1
                 ))
             })
         };
@@ -257,7 +258,8 @@ impl Stream {
         })
     }
 
-    /// Takes another number of streams, all of them from zero states; `parts` are those it was made of.
+    /// Changes the number of streams, all of which start from zero states; `parts` are those it was
+    /// made of.
     #[pyo3(name = "_resize")]
     fn resize(slf: &Bound<'_, Self>, parts: &Bound<'_, PyList>, streams: usize) -> PyResult<()> {
         caught(|| {

@@ -24,7 +24,7 @@ pub(super) enum Either<A, B> {
 #[pyclass(frozen, module = "ferrnn._core")]
 pub(super) struct Weights(pub(super) Either<Packed<f32>, Packed<f64>>);
 
-/// Packed weights and what Keras calls their shapes.
+/// Packed weights and their shapes as Keras has them.
 pub(super) struct Packed<T: Element> {
     pub(super) weights: Arc<sequence::Weights<T>>,
     pub(super) gates: usize,
@@ -63,7 +63,7 @@ pub(super) fn is_double(argument: &str, array: &Bound<'_, PyAny>) -> PyResult<bo
     )))
 }
 
-/// The number of units that a cell's arrays tell: the recurrent kernel, or the vectors of a cell that
+/// The number of units, from a cell's arrays: the recurrent kernel, or the vectors of a cell that
 /// has no recurrent product.
 fn units(
     layout: &Layout,
@@ -76,16 +76,17 @@ fn units(
     };
     if layout.recurrent() == 0 {
         if recurrent_kernel.is_some() {
-            return refused("recurrent_kernel", "none".to_owned(), "an array".to_owned());
+            let expected = "None, because the cell has no recurrent product";
+            return Err(Error::kind("recurrent_kernel", expected, "an array").into());
         }
         let Some(vectors) = vectors else {
-            return refused("vectors", format!("[{}, units]", layout.vectors), "none".to_owned());
+            return refused("vectors", format!("[{}, units]", layout.vectors), "None".to_owned());
         };
         return Ok(matrix_shape("vectors", vectors)?[1]);
     }
-    let expected = format!("[units, {} units]", layout.gates);
+    let expected = format!("[units, {} * units]", layout.gates);
     let Some(recurrent_kernel) = recurrent_kernel else {
-        return refused("recurrent_kernel", expected, "none".to_owned());
+        return refused("recurrent_kernel", expected, "None".to_owned());
     };
     let [rows, columns] = matrix_shape("recurrent_kernel", recurrent_kernel)?;
     let (units, expected) = match projection {

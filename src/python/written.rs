@@ -1,4 +1,4 @@
-//! Arrays of NumPy that are written in place, and those that are read meanwhile.
+//! NumPy arrays that are written in place, and those that are read meanwhile.
 
 use numpy::PyUntypedArrayMethods;
 use numpy::npyffi::NPY_ARRAY_WRITEABLE;
@@ -47,7 +47,8 @@ pub(super) fn written<T: NumpyElement>(
     let writeable = fields.flags & NPY_ARRAY_WRITEABLE != 0;
     if !(writeable && untyped.is_c_contiguous() && native_and_aligned(untyped)) {
         return Err(PyValueError::new_err(format!(
-            "`{argument}`: expected a writeable C-contiguous array in native byte order"
+            "`{argument}`: expected a writeable C-contiguous array in native byte order, received one \
+             that is not"
         )));
     }
     let (at, len) = (fields.data.cast::<T>(), shape.iter().product());
@@ -61,13 +62,13 @@ pub(super) fn an_array<'a, 'py>(
 ) -> PyResult<&'a Bound<'py, PyUntypedArray>> {
     array.cast::<PyUntypedArray>().map_err(|_| match array.get_type().name() {
         Ok(received) => PyTypeError::new_err(format!(
-            "`{argument}`: expected NumPy arrays, received an object of type {received}"
+            "`{argument}`: expected a NumPy array, received {received}"
         )),
         Err(error) => error,
     })
 }
 
-/// An array without axes for a number of NumPy, which is what sums of such arrays are.
+/// A NumPy scalar as an array without axes: sums of such arrays are scalars.
 pub(super) fn as_array<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let number = object.cast::<PyUntypedArray>().is_err() && object.hasattr("dtype")?;
     if number {
@@ -120,8 +121,7 @@ impl Spans {
         spans.sort_unstable();
         if spans.windows(2).any(|pair| pair[1].0 < pair[0].1) {
             return Err(PyValueError::new_err(
-                "`weights` and slots: expected arrays of their own, received arrays that share \
-                 memory",
+                "`weights` and slots: expected separate arrays, received arrays that share memory",
             ));
         }
         Ok(Self(spans))

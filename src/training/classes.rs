@@ -14,13 +14,14 @@ pub struct Crossentropy {
     pub labels: Labels,
     /// The part of a label that is shared out between all classes.
     pub smoothing: f64,
-    /// How near to 0 and 1 probabilities are taken as they are; predictions are logits if there is none.
+    /// Probabilities nearer than this to 0 and 1 are clipped; predictions are logits if there is
+    /// none.
     pub epsilon: Option<f64>,
-    /// A label, of those that are numbers, whose rows have neither a value nor a gradient.
+    /// A numeric label whose rows have neither a value nor a gradient.
     pub ignored: Option<f64>,
 }
 
-/// The sum of a row, by several that need not wait for each other.
+/// The sum of a row, in several sums that need not wait for each other.
 fn total<T: Element>(row: &[T]) -> f64 {
     let (whole, rest) = row.as_chunks::<8>();
     let mut sums = [0.0; 8];
@@ -36,16 +37,17 @@ fn total<T: Element>(row: &[T]) -> f64 {
 fn place<T: Element>(label: T, classes: usize) -> Result<usize> {
     let (label, count) = (label.wide(), classes as f64);
     if !(label >= 0.0 && label < count) {
-        return Err(Error::value("y_true", format!("labels below {classes}"), label));
+        let expected = format!("labels from 0 to {}", classes.saturating_sub(1));
+        return Err(Error::value("y_true", expected, label));
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
     Ok(label as usize)
 }
 
 impl Crossentropy {
-    /// The mean over all rows (of binary labels: over all entries), in double precision, each row times its
-    /// weight if there are `weights`; `gradient` takes its derivatives by the predictions. Of no elements it
-    /// is NaN.
+    /// The mean over all rows (of binary labels: over all entries), in double precision, each row
+    /// times its weight if there are `weights`; `gradient` takes its derivatives with respect to
+    /// the predictions. Of no elements it is NaN.
     ///
     /// ```
     /// use ferrnn::training::classes::Crossentropy;
@@ -56,7 +58,7 @@ impl Crossentropy {
     /// ```
     ///
     /// # Errors
-    /// If there are not as many targets as predictions, or a label is no class.
+    /// If there are not as many targets as predictions, or a label is not a class.
     ///
     /// # Panics
     /// If there is not a derivative for each prediction, or not a weight for each row.
@@ -76,7 +78,7 @@ impl Crossentropy {
         let mut sum = 0.0;
         let mut gradient = gradient.unwrap_or_default();
         let wanted = !gradient.is_empty();
-        assert!(!wanted || gradient.len() == rows.predictions.len(), "one for each prediction");
+        assert!(!wanted || gradient.len() == rows.predictions.len(), "a slope for each prediction");
         for (at, (targets, row)) in rows.pairs(self.labels).enumerate() {
             let width = if wanted { row.len() } else { 0 };
             let (slopes, rest) = std::mem::take(&mut gradient).split_at_mut(width);
@@ -127,7 +129,7 @@ impl Crossentropy {
     }
 }
 
-/// Probabilities as far as they count: not nearer to 0 and 1 than this.
+/// Clips probabilities to be no nearer than this to 0 and 1.
 struct Clip(f64);
 
 impl Clip {
@@ -154,7 +156,7 @@ impl Clip {
         let mut sum = 0.0;
         for (&y, &p) in targets.iter().zip(row) {
             let (y, p) = (label(y), self.clipped::<T>(p.wide()));
-            // Most labels are 0 or 1, and a logarithm takes long.
+            // Most labels are 0 or 1, and a logarithm takes time.
             if y != 0.0 {
                 sum -= y * p.ln();
             }
@@ -180,7 +182,7 @@ impl Clip {
     ) -> f64 {
         let total = total(row);
         let (mut sum, mut along) = (0.0, 0.0);
-        // The derivative by a probability that the row's sum is one of, and that by its logarithm.
+        // The derivative with respect to a probability that was divided by the row's sum.
         let slope =
             |y: f64, q: f64, p: f64| if p == q || p.is_nan() { -y * share / p } else { 0.0 };
         for (&y, &p) in targets.iter().zip(row) {
@@ -211,7 +213,7 @@ impl Clip {
     }
 }
 
-/// The place of the largest entry, the first of several; what is no number counts as larger than all.
+/// The place of the largest entry, the first of several; NaN counts as larger than all.
 fn largest<T: Element>(row: &[T]) -> usize {
     let mut best = 0;
     for (at, &x) in row.iter().enumerate() {

@@ -20,7 +20,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Of a target and a prediction.
+    /// The error of a prediction for a target.
     fn value(self, y: f64, p: f64) -> f64 {
         let d = p - y;
         match self {
@@ -38,7 +38,7 @@ impl Error {
         }
     }
 
-    /// The derivative by the prediction.
+    /// The derivative with respect to the prediction.
     fn slope(self, y: f64, p: f64) -> f64 {
         let d = p - y;
         match self {
@@ -59,7 +59,7 @@ impl Error {
         }
     }
 
-    /// How many values so many elements are, in rows of so many classes.
+    /// How many values there are for `elements` elements, in rows of `classes` classes.
     fn values(self, elements: usize, classes: usize) -> usize {
         match self {
             Self::Pair(Pair::Divergence(_)) => elements / classes.max(1),
@@ -68,7 +68,7 @@ impl Error {
     }
 }
 
-/// A number, or what it may be at most and at least. NaN stays: it is neither below nor above.
+/// A number clipped to `[-most, most]`. NaN stays: it is neither below nor above.
 fn bounded(x: f64, most: f64) -> f64 {
     if x > most {
         most
@@ -83,8 +83,8 @@ fn bounded(x: f64, most: f64) -> f64 {
 /// machine.
 const CHAINS: usize = 8;
 
-/// The mean over all elements, summed in double precision; `gradient` takes its derivatives by
-/// the predictions. Of no elements it is NaN.
+/// The mean over all elements, summed in double precision; `gradient` takes its derivatives with
+/// respect to the predictions. Of no elements it is NaN.
 ///
 /// ```
 /// use ferrnn::training::loss::{Error, mean_error};

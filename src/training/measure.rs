@@ -12,11 +12,11 @@ use crate::machine::simd::Element;
 pub enum Measure {
     /// An error of numbers.
     Error(loss::Error),
-    /// That of classes.
+    /// A crossentropy of classes.
     Crossentropy(Crossentropy),
     /// How many predictions of classes are right, those of binary labels by a threshold; for metrics only.
     Hits(Labels, f64),
-    /// That of quantiles.
+    /// The pinball loss of quantiles.
     Pinball(Quantiles),
 }
 
@@ -38,12 +38,12 @@ impl Measure {
         matches!(self, Self::Hits(Labels::Binary, _))
     }
 
-    /// The mean over all rows, in double precision, each times its weight if there are `weights`; `gradient`
-    /// takes its derivatives by the predictions.
+    /// The mean over all rows, in double precision, each times its weight if there are `weights`;
+    /// `gradient` takes its derivatives with respect to the predictions.
     ///
     /// # Errors
-    /// If there are not as many targets as predictions or weights as rows, if a label is no class, if there are
-    /// other quantiles, or of hits.
+    /// If there are not as many targets as predictions or weights as rows, if a label is not a
+    /// class, if there are other quantiles, or for hits.
     ///
     /// # Panics
     /// If there is not a derivative for each prediction.

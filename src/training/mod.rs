@@ -1,4 +1,4 @@
-//! What training wants beside the layers: updates of weights, losses, penalties, dropout masks.
+//! What training needs besides the layers: updates of weights, losses, penalties, dropout masks.
 
 pub mod classes;
 pub mod dropout;

@@ -14,7 +14,7 @@ pub enum Pair {
     Logarithmic(f64),
     /// `p - y log(p + eps)`
     Poisson(f64),
-    /// `y log(y / p)`, both clipped to `[eps, 1]`. Those of a row are added up.
+    /// `y log(y / p)`, both clipped to `[eps, 1]`. The values of a row are added up.
     Divergence(f64),
     /// `max(1 - y p, 0)`, or its square, of labels -1 and 1.
     Hinge {
@@ -25,7 +25,7 @@ pub enum Pair {
     },
 }
 
-/// A number, but nothing below `least`. NaN stays: it is not below.
+/// A number, at least `least`. NaN stays: it is not below.
 fn raised(x: f64, least: f64) -> f64 {
     if x < least { least } else { x }
 }
@@ -68,7 +68,7 @@ impl Pair {
         }
     }
 
-    /// The derivative by the prediction.
+    /// The derivative with respect to the prediction.
     #[inline(never)]
     pub(super) fn slope(self, y: f64, p: f64) -> f64 {
         match self {

@@ -28,7 +28,7 @@ impl Penalty {
         penalty
     }
 
-    /// Adds the gradient by `x`, times `slope`, to what is there.
+    /// Adds the gradient with respect to `x`, times `slope`, to what is there.
     #[inline(never)]
     pub fn add_gradient<T: Element>(self, x: &[T], slope: f64, to: &mut [T]) {
         let of_squares = T::of(2.0 * slope * self.l2);

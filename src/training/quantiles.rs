@@ -24,7 +24,7 @@ fn step(x: f64) -> (f64, f64) {
 
 impl Quantiles {
     /// The mean over all rows, in double precision, each times its weights; `gradient` takes its
-    /// derivatives by the predictions. Of no rows it is NaN.
+    /// derivatives with respect to the predictions. Of no rows it is NaN.
     ///
     /// ```
     /// use ferrnn::training::quantiles::Quantiles;
@@ -55,7 +55,7 @@ impl Quantiles {
         let mut sum = 0.0;
         let mut gradient = gradient.unwrap_or_default();
         let wanted = !gradient.is_empty();
-        assert!(!wanted || gradient.len() == rows.predictions.len(), "one for each prediction");
+        assert!(!wanted || gradient.len() == rows.predictions.len(), "a slope for each prediction");
         for (at, (target, row)) in rows.pairs(Labels::Weighted).enumerate() {
             let (slopes, rest) =
                 std::mem::take(&mut gradient).split_at_mut(if wanted { count } else { 0 });

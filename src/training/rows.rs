@@ -1,9 +1,9 @@
-//! Targets and predictions, row by row, and what rows count.
+//! Targets and predictions, row by row, and the weights of rows.
 
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
-/// What targets say of classes, and predictions of their probability.
+/// What targets say about classes, and predictions about their probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labels {
     /// Each entry is a question of its own, answered by 0 or 1.
@@ -55,7 +55,7 @@ impl<T: Element> Rows<'_, T> {
     }
 }
 
-/// What rows count in a mean.
+/// The weights of rows in a mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights<'a> {
     /// A weight for each row.

@@ -21,7 +21,7 @@ pub use rows::{some_rows, take};
 #[allow(unused_imports, reason = "each test file uses its own part")]
 pub use slopes::{Slopes, argument, check_mean, check_slopes, loss, slopes};
 
-/// What a call is told.
+/// The settings of a call.
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -42,7 +42,7 @@ pub struct Case {
     /// Dropout masks: 0, 1, or one for each gate.
     pub dropout: usize,
     pub precision: Precision,
-    /// The bound of what goes into the activations.
+    /// The bound on the inputs of the activations.
     pub clip: Option<f64>,
     /// Size of the output, if it is projected.
     pub projected: Option<usize>,
@@ -114,7 +114,7 @@ pub struct Arrays<T> {
     pub bias: Vec<T>,
     pub state: Vec<Vec<T>>,
     pub mask: Vec<bool>,
-    /// In place of the mask, if there are any.
+    /// Lengths in place of the mask, if there are any.
     pub lengths: Option<Vec<usize>>,
     pub input_dropout: Vec<T>,
     pub recurrent_dropout: Vec<T>,
@@ -123,7 +123,7 @@ pub struct Arrays<T> {
 }
 
 impl Arrays<f64> {
-    /// Random arrays: inputs of order one, weights that neither kill nor blow up the states.
+    /// Random arrays: inputs of order one, weights with which states neither vanish nor explode.
     pub fn random(case: &Case, seed: u64) -> Self {
         let mut random = Random(seed);
         let (b, t, f, u) = (case.batch, case.time, case.features, case.units);
@@ -174,7 +174,7 @@ impl Arrays<f64> {
     }
 }
 
-/// What a call gives: outputs, final states.
+/// What a call returns: outputs, final states.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome<T> {
     pub outputs: Vec<T>,

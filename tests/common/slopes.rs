@@ -69,14 +69,14 @@ fn backpropagate<T: Engine>(
     slopes
 }
 
-/// The number that gradients are taken of.
+/// The number whose gradients are computed.
 pub fn loss(arrays: &Arrays<f64>, outcome: &Outcome<f64>) -> f64 {
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     let states = arrays.d_state.iter().zip(&outcome.state);
     dot(&arrays.d_outputs, &outcome.outputs) + states.map(|(d, s)| dot(d, s)).sum::<f64>()
 }
 
-/// The array that a place in `Slopes` is the gradient by.
+/// The array whose gradient is at a place in `Slopes`.
 pub fn argument(arrays: &mut Arrays<f64>, place: usize) -> &mut Vec<f64> {
     match place {
         0 => &mut arrays.inputs,
@@ -93,7 +93,7 @@ pub fn argument(arrays: &mut Arrays<f64>, place: usize) -> &mut Vec<f64> {
 pub fn check_slopes(case: &Case, arrays: &Arrays<f64>, tolerance: f64) {
     let slopes = slopes(case, arrays);
     if cfg!(miri) {
-        return; // It looks at the engine's memory; the reference would take it hours.
+        return; // It checks the engine's memory; the reference would take hours there.
     }
     let mut random = Random(7);
     for (place, slope) in slopes.iter().enumerate() {
@@ -125,8 +125,8 @@ pub fn check_slopes(case: &Case, arrays: &Arrays<f64>, tolerance: f64) {
     }
 }
 
-/// Compares the gradient of a mean by predictions, which `mean` writes where it is asked to, with
-/// central differences along each of them.
+/// Compares the gradient of a mean with respect to predictions, which `mean` writes if it is asked
+/// to, with central differences along each of them.
 pub fn check_mean(
     mean: impl Fn(&[f64], Option<&mut [f64]>) -> f64,
     predictions: &[f64],

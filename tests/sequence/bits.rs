@@ -1,19 +1,19 @@
-//! What is promised to the bit, on every instruction set: any number of threads, a row alone or in
-//! its batch, padded or not, whole or step by step.
+//! What is guaranteed to the bit, on every instruction set: any number of threads, a row alone or
+//! in its batch, padded or not, whole or step by step.
 
 use std::sync::Mutex;
 
 use crate::common::{Arrays, Outcome, cases, run, shared, slopes, some_rows, take};
 use ferrnn::machine::threads;
 
-/// The number of threads is the process's; the tests that set it take turns.
+/// The number of threads belongs to the process; the tests that set it take turns.
 pub static THREADS: Mutex<()> = Mutex::new(());
 
 #[test]
 fn threads_change_no_bit() {
     let _turn = THREADS.lock().unwrap();
-    // Work for three threads and more at the price of an activation for each unit.
-    // Two groups of rows, and five.
+    // Work for at least three threads if each unit costs an activation. Two groups of rows, and
+    // five.
     for case in shared([[37, 40, 5, 65], [150, 40, 3, 9]]) {
         let arrays = Arrays::random(&case, 1).cast::<f32>();
         let results = [1, 2, 3].map(|count| {
@@ -27,8 +27,8 @@ fn threads_change_no_bit() {
 
 #[test]
 fn a_row_alone_equals_itself_in_any_batch() {
-    // The second with a kernel so large that the gradients by the inputs of several steps wait for
-    // each other.
+    // The second with a kernel so large that the gradients with respect to the inputs of several
+    // steps wait for each other.
     let large = cases([11, 6, 1030, 150]).into_iter().step_by(2);
     for case in cases([11, 6, 5, 19]).into_iter().chain(large) {
         let arrays = Arrays::random(&case, 2).cast::<f32>();
@@ -134,7 +134,7 @@ fn step_by_step_equals_the_whole() {
 #[test]
 fn parts_change_no_bit() {
     let _turn = THREADS.lock().unwrap();
-    // Few rows whose units are cut into parts, at the price of work for three threads and more.
+    // Few rows whose units are cut into parts, with work for at least three threads.
     let cases = shared([[3, 400, 5, 130], [1, 300, 34, 260]]);
     for case in cases.filter(|case| case.dropout != 1) {
         let arrays = Arrays::random(&case, 5).cast::<f32>();

@@ -23,7 +23,8 @@ fn check(case: &Case, seed: u64) {
 
     let single = arrays.cast::<f32>();
     let (received, _) = run(case, &single, false);
-    // A gate that may be negative is no share: what it keeps, errors too, grows from step to step.
+    // A gate that may be negative is not a share: what it keeps, errors included, grows from step
+    // to step.
     let grows = if case.recurrent_activation == Activation::Tanh { 20.0 } else { 1.0 };
     assert_close(case, &expected.outputs, &widen(&received.outputs), 1e-4 * grows);
     let (wide, narrow) = (slopes(case, &arrays), slopes(case, &single));
@@ -56,7 +57,7 @@ fn every_option_at_ragged_sizes() {
                 case.sequences = options & 4 == 0;
                 case.initial = options & 8 == 0;
                 case.dropout = [0, 1, 9][options / 16];
-                // The rest takes turns: each value meets each of the above at some size.
+                // The rest alternates: each value meets each of the above at some size.
                 case.zero_masked = (options + n) % 2 > 0;
                 case.bias = (options / 2 + n) % 3 > 0;
                 if size[0] * size[3] > 90 && (options + n) % 4 > 0 {
@@ -95,7 +96,7 @@ fn every_activation() {
                 case.masked = n % 2 > 0;
                 case.dropout = [0, 1, 9][n % 3];
                 let mut arrays = Arrays::random(&case, 11 + n as u64);
-                // Lest exponentials of exponentials overflow.
+                // So that exponentials of exponentials do not overflow.
                 let scale = if activation == Activation::Exponential { 0.05 } else { 0.5 };
                 for weight in arrays.kernel.iter_mut().chain(&mut arrays.recurrent) {
                     *weight *= scale;
@@ -263,7 +264,7 @@ proptest! {
         check(&case, seed);
     }
 
-    /// The levels differ by rounding alone.
+    /// The levels differ only by rounding.
     #[test]
     fn every_level_agrees_with_the_portable_one(case in any_case(), seed in any::<u64>()) {
         let arrays = Arrays::random(&case, seed);
@@ -311,8 +312,8 @@ fn bfloat16_weights_compute_as_if_rounded() {
     }
 }
 
-/// The weights' gradients of so many rows take several products one after the other; those of few of
-/// them take one.
+/// The weights' gradients of this many rows take several products one after the other; those of a
+/// few rows take one.
 #[test]
 fn gradients_of_many_rows_are_the_sums_of_those_of_few() {
     const ROWS: usize = 300;
@@ -327,7 +328,7 @@ fn gradients_of_many_rows_are_the_sums_of_those_of_few() {
                 slopes(&fewer, &some)
             })
             .collect();
-        // By kernel, recurrent kernel, vectors, bias, and projection.
+        // Of kernel, recurrent kernel, vectors, bias, and projection.
         let last = case.projected.map(|_| whole.len() - 1);
         for place in (1..5).chain(last) {
             let mut expected = vec![0.0; whole[place].len()];

@@ -184,7 +184,7 @@ fn what_does_not_fit_is_refused() {
     assert!(run(Frames { columns: endless, ..frames }, 9).is_err());
 }
 
-/// The highest of each window by plain loops, and the gradient's way to the first that has it.
+/// The highest of each window by plain loops, and the gradient that goes to the first that has it.
 fn pooled(frames: Frames, count: usize, inputs: &[f64], d: &[f64]) -> (Vec<f64>, Vec<f64>) {
     let Frames { lines, columns, features } = frames;
     let (mut highest, mut d_inputs) = (Vec::new(), vec![0.0; inputs.len()]);

@@ -66,7 +66,7 @@ fn check<T: Engine>(level: Level, cell: CellKind) {
         let outputs = step(&mut together, step_ids);
         for (row, &id) in step_ids.iter().enumerate() {
             let own = row * 19..(row + 1) * 19;
-            // A row of padding is left out altogether by the stream that has it alone.
+            // The stream that has this row alone leaves out its padding altogether.
             if id != 0 {
                 last[own.clone()].copy_from_slice(&step(&mut alone[row], &[id]));
             }
@@ -131,6 +131,8 @@ fn what_does_not_fit_is_refused() {
     };
     let twice = [parts[1].clone(), parts[0].clone()];
     assert!(refused(&twice, FEATURES).contains("an Embedding as the first part only"));
-    assert!(refused(&parts, 2).contains("part number 0 that takes 2 features, received 1"));
-    assert!(refused(&parts[2..], 3).contains("takes 3 features, received 19"));
+    assert!(
+        refused(&parts, 2).contains("part number 0 to take 2 features, received one that takes 1")
+    );
+    assert!(refused(&parts[2..], 3).contains("to take 3 features, received one that takes 19"));
 }

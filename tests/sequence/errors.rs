@@ -1,4 +1,4 @@
-//! What is refused, and in which words.
+//! What is refused, and with which message.
 
 use ferrnn::cells::CellKind;
 use ferrnn::error::Error;
@@ -75,7 +75,7 @@ fn weights_of_the_wrong_size_are_refused() {
         projection: None,
     };
     let zero = Weights::new(CellKind::Gru, Options::default(), 3, 0, none);
-    assert_eq!(message(zero), "`units`: expected a positive number, received 0");
+    assert_eq!(message(zero), "`units`: expected a positive integer, received 0");
 }
 
 #[test]

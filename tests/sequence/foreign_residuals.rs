@@ -1,4 +1,5 @@
-//! Residuals are used with the problem and the weights that they are from, or refused by name.
+//! Residuals work with the problem and the weights that they come from; with others they are
+//! refused by name.
 
 use ferrnn::cells::CellKind;
 use ferrnn::error::{Error, Result};

@@ -14,7 +14,7 @@ use ferrnn::machine::memory::Buffer;
 use ferrnn::machine::simd::{Element, Level};
 use ferrnn::machine::threads;
 
-/// The integers of a row or a column, and their step, if the largest becomes `most`.
+/// The integers of a row or a column whose largest becomes `most`, and their step.
 fn integers(values: &[f32], most: f64) -> (Vec<i64>, f32) {
     let largest = values.iter().fold(0.0, |most: f64, v| most.max(f64::from(v.abs())));
     let inverse = (most / largest) as f32;
@@ -143,7 +143,7 @@ fn rows_that_are_not_finite_become_nan_and_tiny_ones_zero() {
     }
 }
 
-/// Weights as their 8 bits say, in double precision.
+/// Weights rounded to 8 bits, in double precision.
 fn rounded(matrix: &mut [f64], columns: usize) {
     if columns == 0 {
         return;

@@ -1,4 +1,4 @@
-//! What a cell declares of itself, and what the kernels refuse.
+//! What a cell declares about itself, and what the kernels refuse.
 
 use ferrnn::cells::{CellKind, KEPT, Layout, Shape};
 

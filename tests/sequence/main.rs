@@ -1,5 +1,5 @@
-//! Whole calls of layers. One program, so that the engine is compiled for it once: a program of tests
-//! compiles what it uses of the engine's generic code.
+//! Whole calls of layers. They are one program because each test program compiles the generic code
+//! of the engine that it uses: this way that happens once.
 
 #[path = "../common/mod.rs"]
 mod common;

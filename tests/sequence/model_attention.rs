@@ -1,4 +1,5 @@
-//! Attention and rectifiers in graphs: the gradients by the weights before them against central differences.
+//! Attention and rectifiers in graphs: the gradients with respect to the weights before them
+//! against central differences.
 
 use ferrnn::models::{Attend, Attending, LearntSlopes, Masking, Rectified};
 
@@ -7,7 +8,7 @@ use crate::models::{Layers, Model, SHAPE, dense};
 const PLAIN: Attend =
     Attend { heads: 2, scale: Some(0.6), strictly: true, causal: false, window: None };
 
-/// Queries, values and keys by products of their own, and steps of the inputs that do not count.
+/// Queries, values and keys from products of their own, and steps of the inputs that do not count.
 fn check(setting: Attend, three: bool, hidden: &[usize]) {
     let width = if three { 6 } else { 4 };
     let from = if three { vec![2, 3, 4] } else { vec![2, 3] };

@@ -1,4 +1,5 @@
-//! Layers of graphs beside recurrent ones: gradients against central differences, and what is refused.
+//! Layers of graphs other than recurrent ones: gradients against central differences, and what is
+//! refused.
 
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;

@@ -1,5 +1,5 @@
-//! Whole models: the gradients of graphs with forks by all weights against central differences, training
-//! steps against the same steps by hand, and what is refused.
+//! Whole models: the gradients of graphs with forks with respect to all weights against central
+//! differences, training steps against the same steps by hand, and what is refused.
 
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
@@ -54,7 +54,8 @@ pub fn dense(features: usize, units: usize) -> Box<dyn Node<f64>> {
 pub type Layers = Vec<(Box<dyn Node<f64>>, Vec<usize>)>;
 
 fn link(layers: Layers, inputs: usize) -> Vec<Linked<f64>> {
-    // The inputs are wanted by nobody; what reads a layer with weights passes gradients on.
+    // Nobody needs the gradients of the inputs; what reads a layer with weights passes gradients
+    // on.
     let mut wanted = vec![false; inputs];
     let linked = layers.into_iter().map(|(node, from)| {
         let passes = !node.sizes().is_empty() || from.iter().any(|&value| wanted[value]);
@@ -91,13 +92,13 @@ impl Model {
         Self { inputs: inputs.collect(), graph, weights, shapes: shapes.to_vec() }
     }
 
-    /// Fills a step of the inputs with what [`Masking`] of 0.25 hides.
+    /// Fills a step of the inputs with the value that [`Masking`] of 0.25 hides.
     pub fn hide(&mut self, step: usize) {
         let features = self.shapes[0].features;
         self.inputs[0][features * step..][..features].fill(0.25);
     }
 
-    /// The outputs weighed with `seeds`, and summed.
+    /// The sum of the outputs, weighted with `seeds`.
     fn value(&mut self, seeds: &[f64], keep: bool) -> f64 {
         self.graph.prepare(&self.shapes).unwrap();
         for (number, inputs) in self.inputs.iter().enumerate() {
@@ -112,7 +113,7 @@ impl Model {
         outputs.zip(seeds).map(|(output, seed)| output * seed).sum()
     }
 
-    /// Compares the gradients by all weights with central differences.
+    /// Compares the gradients with respect to all weights with central differences.
     pub fn check(mut self) {
         let seeds = Random(3).numbers(200, 1.0);
         self.value(&seeds, true);
@@ -158,9 +159,9 @@ fn gradients_of_several_outputs_and_states_meet() {
         (Box::new(apart), vec![0]),
         (Box::new(Joined(Join::Product)), vec![2, 3]),
         (dense(4, 2), vec![1]),
-        // Begins with a state of the first and with what the second input has become: 10 to 12.
+        // Starts from a state of the first and from what the second input has become: 10 to 12.
         (Box::new(with_state(CellKind::Lstm, 2, 2)), vec![8, 7, 9]),
-        // Nobody reads its outputs, but its state: 13 and 14.
+        // Nobody reads its outputs, only its state: 13 and 14.
         (Box::new(with_state(CellKind::Gru, 2, 3)), vec![10]),
         (dense(3, 2), vec![14]),
         (Box::new(Joined(Join::Sum)), vec![15, 6]),

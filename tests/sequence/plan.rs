@@ -56,7 +56,7 @@ fn every_row_is_multiplied_once() {
         for left in 0..=count {
             let mut times = vec![0; count];
             let [first, last] = windows.at_once(count);
-            // Beside its first step a window begins the next one, which is whole after its last.
+            // Beside its first step a window begins the next one, which is complete after its last.
             let begun = |row: usize| (row / size + 1) * size;
             let steps = (0..left).filter(|row| row % size == size - 1);
             let beside = steps.map(|row| begun(row)..begun(row) + size);

@@ -1,5 +1,5 @@
-//! What is done otherwise where the caches cannot keep the weights changes no bit: tiles ask for what
-//! comes next, and one row's inputs are multiplied ahead in taller windows.
+//! What differs where the caches cannot hold the weights changes no bit: tiles prefetch what comes
+//! next, and one row's inputs are multiplied ahead in taller windows.
 
 use std::env;
 use std::process::Command;
@@ -10,10 +10,10 @@ use ferrnn::machine::caches::{Sizes, assume};
 /// Weights of a few dozen units are already too large.
 const SIZES: Sizes = Sizes { l1: 8 << 10, l2: 32 << 10, l3: 1 << 20 };
 
-/// Tells the process that is for this test alone: a process finds its caches once.
+/// Marks the process that runs this test alone: a process determines its caches once.
 const ALONE: &str = "FERRNN_TEST_SMALL_CACHES";
 
-/// This program once more, under the emulator that cargo was told of.
+/// This program once more, under the emulator that cargo uses.
 fn this_program() -> Command {
     let program = env::current_exe().unwrap();
     let mut runners = env::vars()

@@ -56,7 +56,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for level in Level::all() {
         for &cell in CellKind::ALL {
-            // Units that fill one block and less, groups of blocks and a rest, whole groups.
+            // Units that fill a block or less, groups of blocks and a rest, whole groups.
             for [batch, features, units] in
                 [[1, 5, 3], [1, 9, 77], [1, 3, 256], [1, 1, 150], [2, 5, 19], [7, 6, 33]]
             {
@@ -231,9 +231,11 @@ fn what_does_not_fit_is_refused() {
     let error = |parts: &[Part<f32>], features, streams| {
         Stream::new(None, parts, features, streams).map(|_| ()).unwrap_err().to_string()
     };
-    assert!(error(&parts, 3, 0).contains("`streams`: expected a positive number, received 0"));
-    assert!(error(&parts, 4, 1).contains("part number 0 that takes 4 features, received 3"));
-    assert!(error(&parts[1..], 3, 1).contains("takes 3 features, received 20"));
+    assert!(error(&parts, 3, 0).contains("`streams`: expected a positive integer, received 0"));
+    assert!(
+        error(&parts, 4, 1).contains("part number 0 to take 4 features, received one that takes 3")
+    );
+    assert!(error(&parts[1..], 3, 1).contains("to take 3 features, received one that takes 20"));
     let mut stream = Stream::new(None, &parts, 3, 2).unwrap();
     let mut message = |inputs, outputs| {
         let (x, mut y) = ([0.0; 6], [0.0; 36]);

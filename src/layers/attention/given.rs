@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 use crate::machine::threads;
 
-/// The score of what is hidden, or what is taken off it.
+/// The score of a hidden key, or what is subtracted from its score.
 pub(super) const HIDDEN: f64 = 1e9;
 
 /// Lengths of the axes.
@@ -31,11 +31,11 @@ pub struct Seen<'a> {
     pub flags: &'a [bool],
     /// The lengths of the axes.
     pub axes: [usize; 4],
-    /// Whether what is hidden weighs nothing, also where a query sees nothing at all.
+    /// Whether hidden keys get no weight even where a query sees none at all.
     pub strictly: bool,
 }
 
-/// What attention is computed of.
+/// What attention is computed from.
 #[derive(Clone, Copy)]
 pub struct Attention<'a, T> {
     /// Lengths.
@@ -54,13 +54,13 @@ pub struct Attention<'a, T> {
     pub noise: Option<&'a [T]>,
 }
 
-/// The gradients that [`super::backward`] writes, of the shapes of what they are by.
+/// The gradients that [`super::backward`] writes, each of the shape of its array.
 pub struct Slopes<'a, T> {
-    /// By the queries.
+    /// With respect to the queries.
     pub queries: &'a mut [T],
-    /// By the keys.
+    /// With respect to the keys.
     pub keys: &'a mut [T],
-    /// By the values.
+    /// With respect to the values.
     pub values: &'a mut [T],
 }
 
@@ -91,10 +91,14 @@ impl Sizes {
 
     /// Refuses arrays of other sizes; gives whether there is anything to do.
     pub(super) fn check(&self, received: [usize; 5], noise: Option<usize>) -> Result<bool> {
+        const NAMES: [&str; 6] = ["query", "key", "value", "weights", "outputs", "noise"];
         let wanted = self.elements()?;
-        if received != wanted || noise.is_some_and(|noise| noise != wanted[3]) {
-            let expected = format!("{wanted:?} numbers, of weights and of outputs");
-            return Err(Error::value("query, key and value", expected, received));
+        let noise = noise.map(|received| (wanted[3], received));
+        let sizes = wanted.into_iter().zip(received).chain(noise);
+        for (argument, (wanted, received)) in NAMES.into_iter().zip(sizes) {
+            if wanted != received {
+                return Err(Error::value(argument, format!("{wanted} elements"), received));
+            }
         }
         Ok(wanted.iter().all(|&size| size > 0))
     }

@@ -1,4 +1,4 @@
-//! One head of a sample: its products, and the gradients by what goes into them.
+//! One head of a sample: its products, and the gradients of what goes into them.
 
 use super::given::{Attention, HIDDEN, Sizes, Slopes};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ struct Scratch<T: Element> {
 }
 
 impl<T: Element> Scratch<T> {
-    /// Room for so many rows of so many columns.
+    /// Room for `rows` rows of `columns` columns.
     #[inline(never)]
     fn new(level: Level, rows: usize, columns: usize) -> Result<Self> {
         let stride = row_stride(columns);
@@ -24,7 +24,7 @@ impl<T: Element> Scratch<T> {
         Ok(Self { level, out: Buffer::zeroed(size)?, stride })
     }
 
-    /// Writes `left · right`; rows of the left side are so many elements apart.
+    /// Writes `left · right`; rows of the left side are `stride` elements apart.
     #[inline(never)]
     fn multiply(&mut self, left: &[T], stride: usize, right: &Packed<T>) {
         let rows = self.out.len() / self.stride;
@@ -88,7 +88,7 @@ impl<'a, T: Element> Head<'a, T> {
         Ok(products)
     }
 
-    /// Scores as far as they are seen.
+    /// Hides the scores of keys that the query does not see.
     fn hide(&self, query: usize, scores: &mut [T]) {
         let Some(seen) = self.of.seen else { return };
         let (row, step) = seen.row([self.sample, self.number, query]);
@@ -132,7 +132,7 @@ impl<'a, T: Element> Head<'a, T> {
         Ok(())
     }
 
-    /// Multiplies rows of weights, or of gradients by them, by the noise.
+    /// Multiplies rows of weights, or of their gradients, by the noise.
     #[inline(never)]
     fn drop(&self, weights: &mut Scratch<T>) {
         let Sizes { heads, queries, keys, .. } = self.of.sizes;
@@ -143,8 +143,8 @@ impl<'a, T: Element> Head<'a, T> {
         }
     }
 
-    /// Writes the gradients by the rows of this head, from those by its outputs and its weights; gives
-    /// that by the scale if it is wanted.
+    /// Writes the gradients with respect to the rows of this head, from those with respect to its
+    /// outputs and its weights; returns that with respect to the scale if it is wanted.
     pub(super) fn backward(
         &self,
         weights: &[T],
@@ -154,11 +154,11 @@ impl<'a, T: Element> Head<'a, T> {
     ) -> Result<f64> {
         let Sizes { heads, queries, keys, features, of_value, .. } = self.of.sizes;
         let (width, first) = (heads * of_value, self.number * of_value);
-        // By the weights.
+        // With respect to the weights.
         let mut by_scores = Scratch::new(self.level, queries, keys)?;
         by_scores.multiply(&d_outputs[first..], width, &self.values()?.transposed(of_value)?);
         self.drop(&mut by_scores);
-        // By the values: the transpose of `d_outputs^T · weights`.
+        // With respect to the values: the transpose of `d_outputs^T · weights`.
         let right = if self.of.noise.is_none() {
             Packed::of_matrix(self.level, weights, keys, [queries, keys])?
         } else {
@@ -171,7 +171,7 @@ impl<'a, T: Element> Head<'a, T> {
         };
         let to = (&mut slopes.values[first..], width);
         self.turned((&d_outputs[first..], width, of_value), &right, to)?;
-        // By the scores.
+        // With respect to the scores.
         for (query, (row, weights)) in by_scores.rows().zip(weights.chunks_exact(keys)).enumerate()
         {
             let row = &mut row[..keys];
@@ -193,7 +193,7 @@ impl<'a, T: Element> Head<'a, T> {
         }
         let scale = self.of.scale;
         by_scores.out.iter_mut().for_each(|slope| *slope = *slope * scale);
-        // By queries and keys.
+        // With respect to queries and keys.
         let (width, first) = (heads * features, self.number * features);
         let mut rows = Scratch::new(self.level, queries, features)?;
         rows.multiply(&by_scores.out, by_scores.stride, &self.keys()?);
@@ -244,7 +244,7 @@ fn copy<T: Element>(
     }
 }
 
-/// The sum of the products of entries, by several sums that need not wait for each other.
+/// The sum of the products of entries, in several sums that need not wait for each other.
 #[inline(never)]
 fn dot<T: Element>(first: &[T], second: &[T]) -> T {
     let ((whole, rest), (other, end)) = (first.as_chunks::<8>(), second.as_chunks::<8>());

@@ -13,10 +13,10 @@ use crate::machine::lists;
 use crate::machine::simd::Element;
 use crate::machine::threads::{self, Ask, Stop};
 
-/// What is done with a sample's parts of three arrays.
+/// What is done with one sample's parts of three arrays.
 type Work<'a, T> = &'a (dyn Fn(usize, &mut [&mut [T]; 3]) -> Result<f64> + Sync);
 
-/// Works through all samples; gives the sum of what that gives.
+/// Works through all samples; returns the sum of what each returns.
 #[inline(never)]
 fn by_sample<T: Element>(
     sizes: Sizes,
@@ -67,8 +67,8 @@ pub fn forward<T: Element>(
     by_sample(of.sizes, [weights, outputs, &mut []], &work, stop).map(|_| ())
 }
 
-/// Writes the gradients, from those by the outputs and, if there are any, by the weights; gives that by
-/// the scale if it is wanted, else 0.
+/// Writes the gradients, from those with respect to the outputs and, if there are any, the weights;
+/// returns that with respect to the scale if it is wanted, else 0.
 ///
 /// # Errors
 /// As [`forward`].

@@ -13,11 +13,11 @@ use crate::machine::threads::{self, Ask, Stop};
 
 pub(crate) const GATES: usize = 4;
 
-/// The places of a line, or of a whole frame: their products become gates i, f, g and o, and these the
-/// states.
+/// The places of a line, or of a whole frame: their products become the gates i, f, g and o, and
+/// these become the states.
 pub(crate) struct Gates<T: Element> {
     level: Level,
-    /// Of g and of c; of i, f and o.
+    /// The function of g and c, and that of i, f and o.
     activations: [Activation; 2],
     filters: usize,
     /// The products with the inputs and with the states, `[place][apart]`.
@@ -135,13 +135,13 @@ impl<T: Element> Kernel<T> for Show<'_, T> {
 pub struct ConvLstmLayer<'a, T: Element> {
     /// The product with windows of the inputs.
     pub kernel: &'a Weights<T>,
-    /// The product with windows of h: as many as there are places, zeros around.
+    /// The product with windows of h: as many windows as places, padded with zeros.
     pub recurrent_kernel: &'a Weights<T>,
     /// The windows of the inputs.
     pub frames: Frames,
-    /// Of g, and of c.
+    /// The function of g and of c.
     pub activation: Activation,
-    /// Of i, f and o.
+    /// The function of i, f and o.
     pub recurrent_activation: Activation,
 }
 
@@ -168,7 +168,8 @@ impl<T: Element> ConvLstmLayer<'_, T> {
         self.frames.check(self.kernel)?;
         let [width, recurrent] = [self.kernel, self.recurrent_kernel].map(Weights::units);
         if !width.is_multiple_of(GATES) || recurrent != width {
-            return Err(Error::shape("kernel", [GATES * self.filters(); 2], [width, recurrent]));
+            let expected = "as many columns as `recurrent_kernel`, a multiple of 4";
+            return Err(Error::value("kernel", expected, [width, recurrent]));
         }
         self.of_states().check(self.recurrent_kernel)
     }

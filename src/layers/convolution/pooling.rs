@@ -1,4 +1,4 @@
-//! The highest of each window over frames, and the way back of its gradient.
+//! Maximum pooling over frames, forward and backward.
 
 use std::ops::Range;
 
@@ -10,9 +10,9 @@ use crate::machine::simd::Element;
 use crate::machine::threads::{self, Ask, Stop};
 
 impl Axis {
-    /// The places of a window that are there, one after the other: the first, and their number.
+    /// The places of a window that exist, one after the other: the first, and their number.
     fn inside(&self, window: usize) -> (usize, usize) {
-        // Of the padded axis: the window's start, and the end of what is there.
+        // Of the padded axis: the window's start, and the end of what exists.
         let start = window.saturating_mul(self.stride);
         let end = self.before.saturating_add(self.places);
         let first = self.before.saturating_sub(start).div_ceil(self.dilation);
@@ -34,12 +34,14 @@ impl<'a, T: Element> Windows<'a, T> {
     /// Refuses frames of other sizes than inputs `[frame, line, columns and features]` have.
     fn new(frames: Frames, inputs: View<'a, T>) -> Result<Self> {
         for (axis, name) in [(frames.lines, "lines"), (frames.columns, "columns")] {
-            if [axis.size, axis.stride, axis.dilation, axis.windows].contains(&0) {
-                return Err(Error::value(name, "positive sizes, strides and numbers", axis));
+            let numbers = [axis.size, axis.stride, axis.dilation, axis.windows];
+            if numbers.contains(&0) {
+                let expected = "a positive size, stride, dilation and number of windows";
+                return Err(Error::value(name, expected, numbers));
             }
         }
         if frames.features == 0 {
-            return Err(Error::value("features", "a positive number", frames.features));
+            return Err(Error::value("features", "a positive integer", frames.features));
         }
         let line = frames.columns.places.saturating_mul(frames.features);
         expect_shape("inputs", [inputs.shape()[0], frames.lines.places, line], inputs.shape())?;
@@ -58,7 +60,7 @@ impl<'a, T: Element> Windows<'a, T> {
         lines.saturating_mul(each).saturating_mul(4)
     }
 
-    /// The places of each window of a line that are there: where the features of the first begin, and
+    /// The places of each window of a line that exist: where the features of the first begin, and
     /// the number of places.
     fn columns(&self) -> Result<Vec<(usize, usize)>> {
         let Frames { columns, features, .. } = self.frames;
@@ -72,9 +74,9 @@ impl<'a, T: Element> Windows<'a, T> {
     }
 }
 
-/// The highest of each window's places that are there, NaN if there is one, for frames `[frame, line,
-/// columns and features]`; outputs are `[frame and line of windows, 1, windows and features]`. The
-/// highest of no place is minus infinity.
+/// The highest of each window's places that exist, NaN if any is NaN, for frames `[frame, line,
+/// columns and features]`; outputs are `[frame and line of windows, 1, windows and features]`. A
+/// window without places gives minus infinity.
 ///
 /// # Errors
 /// If a shape does not fit, if memory runs out, or if `stop` said so.
@@ -125,9 +127,9 @@ fn raise<T: Element>(highest: &mut [T], others: &[T]) {
     }
 }
 
-/// The gradient by the inputs of [`max_pool`], `[frame, line, columns and features]`: that by an output
-/// goes to the first of its window's places that has the highest value. Outputs and the gradients by
-/// them are `[frame, line of windows, windows and features]`.
+/// The gradient with respect to the inputs of [`max_pool`], `[frame, line, columns and features]`:
+/// that with respect to an output goes to the first of its window's places that has the highest
+/// value. Outputs and their gradients are `[frame, line of windows, windows and features]`.
 ///
 /// # Errors
 /// As [`max_pool`].
@@ -159,8 +161,8 @@ pub fn max_pool_backward<T: Element>(
     tasks.into_iter().try_for_each(|(.., result)| result)
 }
 
-/// The way back of some frames. Windows are walked from the last: what a place gets of several is then
-/// added in the order of its places in them.
+/// The gradients of some frames. Windows are walked from the last: what a place receives from
+/// several is then added in the order of its places in them.
 fn give_back<T: Element>(
     windows: &Windows<'_, T>,
     numbers: Range<usize>,
@@ -194,9 +196,9 @@ fn give_back<T: Element>(
     Ok(())
 }
 
-/// Moves what is left to where the value is the highest. One loop over all features was compiled to
-/// branches for those that fill no block, and which of them is taken cannot be foretold: that took ten
-/// times as long for 8 features.
+/// Moves what is left to where the value is the highest. One loop over all features compiled to
+/// branches for those that fill no block, and these cannot be predicted: that took ten times as
+/// long for 8 features.
 #[inline(always)]
 fn take<T: Element>(left: &mut [T], to: &mut [T], values: &[T], highest: &[T]) {
     let size = left.len();

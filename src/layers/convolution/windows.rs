@@ -18,9 +18,9 @@ pub struct Axis {
     pub size: usize,
     /// Places from the start of a window to that of the next.
     pub stride: usize,
-    /// Places from one of a window to the next of it.
+    /// Places from one place of a window to its next.
     pub dilation: usize,
-    /// Places outside that the first window begins with.
+    /// Places before the first that the first window covers.
     pub before: usize,
     /// Number of windows.
     pub windows: usize,
@@ -59,8 +59,10 @@ impl Frames {
             return Err(Error::value("columns", "a dilation of 1", self.columns.dilation));
         }
         for (axis, name) in [(self.lines, "lines"), (self.columns, "columns")] {
-            if [axis.size, axis.stride, axis.windows].contains(&0) {
-                return Err(Error::value(name, "positive sizes, strides and numbers", axis));
+            let numbers = [axis.size, axis.stride, axis.windows];
+            if numbers.contains(&0) {
+                let expected = "a positive size, stride and number of windows";
+                return Err(Error::value(name, expected, numbers));
             }
         }
         if self.window() != Some(weights.features()) {
@@ -105,7 +107,7 @@ impl<T: Element> Gathered<T> {
             if at < lines.places {
                 copy_pieces((inputs.row(frame, at), features), (to, across), features);
             } else {
-                // What another line has left here; beyond the line nobody writes.
+                // Another line may have left values here; beyond the line nothing is written.
                 let own = to.len().min(columns.places.saturating_mul(across));
                 for piece in to[..own].chunks_mut(across) {
                     let own = piece.len().min(features);
@@ -155,7 +157,7 @@ fn pieces<T: Element, const N: usize>(
     }
 }
 
-/// Lines that are computed between two questions whether to stop.
+/// Lines that are computed between two checks whether to stop.
 const LINES: usize = 64;
 
 /// How lines are shared out: threads, and parts.

@@ -23,7 +23,8 @@ pub use stream::DenseStage;
 pub use weights::Weights;
 use weights::{CHUNK_ROWS, multiply};
 
-/// Computes `outputs` and, if wanted, the sums before the activation. All `[rows, 1, size]`.
+/// Computes `outputs` and, if wanted, the sums before the activation; all arrays are `[rows, 1,
+/// size]`.
 ///
 /// # Errors
 /// If a shape does not fit, if memory runs out, or if `stop` said so.
@@ -98,18 +99,19 @@ fn forward_rows<T: Element>(
     Ok(())
 }
 
-/// Arrays that backward reads: what forward read and wrote, and the gradient by its outputs.
+/// Arrays that backward reads: what forward read and wrote, and the gradient with respect to its
+/// outputs.
 #[derive(Clone, Copy)]
 pub struct Seeds<'a, T> {
     /// The inputs.
     pub inputs: View<'a, T>,
     /// The outputs, or the sums where the activation keeps its input.
     pub kept: View<'a, T>,
-    /// The gradient by the outputs.
+    /// The gradient with respect to the outputs.
     pub d_outputs: View<'a, T>,
 }
 
-/// Writes the gradients by the inputs (if wanted), the kernel and the bias.
+/// Writes the gradients with respect to the inputs (if wanted), the kernel and the bias.
 ///
 /// # Errors
 /// If a shape does not fit, if memory runs out, or if `stop` said so.

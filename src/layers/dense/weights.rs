@@ -42,7 +42,7 @@ impl<T: Element> Weights<T> {
         let level = level.map_or_else(|| Level::for_rows::<T>(units), Ok)?;
         for (argument, size) in [("features", features), ("units", units)] {
             if size == 0 {
-                return Err(Error::value(argument, "a positive number", size));
+                return Err(Error::value(argument, "a positive integer", size));
             }
         }
         if features.checked_mul(units) != Some(kernel.len()) {

@@ -1,4 +1,4 @@
-//! What a call gives, and what one backward starts from.
+//! What a call returns, and what a backward call starts from.
 
 use crate::machine::memory::{View, ViewMut};
 
@@ -14,26 +14,27 @@ pub struct Results<'a, T> {
 pub struct Seeds<'a, T> {
     /// The outputs that forward returned.
     pub outputs: View<'a, T>,
-    /// The gradient of the loss by them; zero if there is none.
+    /// The gradient of the loss with respect to them; zero if there is none.
     pub d_outputs: Option<View<'a, T>>,
-    /// The gradients by the final states, `[batch, 1, size]` each; zero where there is none.
+    /// The gradients with respect to the final states, `[batch, 1, size]` each; zero where there is
+    /// none.
     pub d_state: Vec<Option<View<'a, T>>>,
 }
 
 /// Where backward's results go.
 pub struct Gradients<'a, T> {
-    /// By the inputs, if wanted.
+    /// With respect to the inputs, if wanted.
     pub inputs: Option<ViewMut<'a, T>>,
-    /// By the initial states, `[batch, 1, size]` each.
+    /// With respect to the initial states, `[batch, 1, size]` each.
     pub state: Vec<ViewMut<'a, T>>,
-    /// By the kernel, as it was packed.
+    /// With respect to the kernel, in Keras' layout.
     pub kernel: &'a mut [T],
-    /// By the recurrent kernel.
+    /// With respect to the recurrent kernel.
     pub recurrent_kernel: &'a mut [T],
-    /// By the weights of each unit alone.
+    /// With respect to the weights of each unit alone.
     pub vectors: &'a mut [T],
-    /// By the bias, if the cell has one.
+    /// With respect to the bias, if the cell has one.
     pub bias: Option<&'a mut [T]>,
-    /// By the projection, if there is one.
+    /// With respect to the projection, if there is one.
     pub projection: Option<&'a mut [T]>,
 }

@@ -9,7 +9,7 @@ use crate::machine::lists::Listed;
 use crate::machine::memory::{ArrayId, Buffer, View};
 use crate::machine::simd::Element;
 
-/// What one forward pass kept: to be given to [`crate::layers::sequence::backward()`] with the same problem.
+/// What one forward pass kept, for [`crate::layers::sequence::backward()`] with the same problem.
 pub struct Residuals<T: Element> {
     pub(crate) plan: Plan,
     /// By slice and part.
@@ -22,8 +22,8 @@ pub struct Residuals<T: Element> {
     consumed: bool,
 }
 
-/// What a part of a slice kept, chunk after chunk; empty where nothing is wanted. One buffer for all
-/// chunks is one the pool finds again.
+/// What a part of a slice kept, chunk after chunk; empty where nothing is wanted. All chunks share
+/// one buffer, so that the pool can reuse it.
 #[derive(Default)]
 pub(crate) struct Kept<T: Element> {
     /// What the cell keeps: for each chunk `[block of the part][chunk row][slot][LANES]`.
@@ -54,25 +54,24 @@ impl<T: Element> Residuals<T> {
         }
     }
 
-    /// Refuses another problem than that of the forward pass, and another cell's weights. Arrays are
-    /// taken to hold what they held then.
+    /// Refuses a problem other than that of the forward pass, and the weights of another cell.
+    /// Arrays are assumed to hold what they held then.
     pub(crate) fn check(&self, weights: &Weights<T>, problem: &Problem<'_, T>) -> Result<()> {
         let cell = (weights.cell, weights.level.name());
         if self.cell != cell {
-            return Err(Error::value("residuals", format!("those of {cell:?}"), self.cell));
+            let of = |(cell, level)| format!("those of {cell:?} on {level}");
+            return Err(Error::kind("residuals", of(cell), of(self.cell)));
         }
         for ((name, given), (_, kept)) in problem.facts().into_iter().zip(self.facts) {
             if given != kept {
-                let argument = "residuals";
-                let expected = format!("those of a problem with {name}: {given}");
-                return Err(Error::Value { argument, expected, received: kept.to_string() });
+                let of = |fact| format!("those of a problem with {name} = {fact}");
+                return Err(Error::kind("residuals", of(given), of(kept)));
             }
         }
         let same_array = self.mask.is_some() && self.mask == problem.mask_array();
         if problem.is_masked() && !same_array && !self.plan.follows(problem) {
-            let expected = "those of a problem with the same mask".to_owned();
-            let received = "those of another mask".to_owned();
-            return Err(Error::Value { argument: "residuals", expected, received });
+            let expected = "those of a problem with the same mask";
+            return Err(Error::kind("residuals", expected, "those of another mask"));
         }
         Ok(())
     }
@@ -109,7 +108,7 @@ impl<T: Element> Residuals<T> {
 pub(crate) enum Rows<'a, T> {
     /// `[row of the step][stride]`, of which the first `size` elements count.
     Kept { rows: &'a [T], stride: usize, size: usize },
-    /// Rows of an array that the caller has, at one time.
+    /// Rows of the caller's array, at one time step.
     Given(View<'a, T>, usize),
     /// The zeros before the first step.
     Zeros,

@@ -1,8 +1,8 @@
 //! Whole sequences: packed weights, time, masks, direction, partition and scratch memory.
 //!
 //! A batch is cut into slices of rows; a slice runs all its steps on its own. Steps go in chunks.
-//! Within a chunk only the rows that really take a step count: they are numbered one after the other
-//! (step by step, row by row), and the vectors of a block of units lie together in that order,
+//! Within a chunk only the rows that take a step count: they are numbered one after the other (step
+//! by step, row by row), and the vectors of a block of units lie together in that order,
 //! `[block][row of the chunk][slot][LANES]`. So the input's product of a chunk is one long product,
 //! a step's rows are neighbours, and a finished chunk is already the packed right side of the
 //! products that give the weights' gradients.
@@ -62,7 +62,7 @@ pub trait Engine: Element {
     ) -> Result<()>;
 
     /// One step of a layer that keeps its states, with rows of inputs `stride` elements apart; rows
-    /// that are `masked` stay where they are.
+    /// that are `masked` keep their states.
     fn advance(
         stage: &mut RecurrentStage<Self>,
         inputs: &[Self],
@@ -112,7 +112,7 @@ macro_rules! engine {
 engine!(f32);
 engine!(f64);
 
-/// Runs `problem` and writes `results`; with `keep`, gives what backward wants.
+/// Runs `problem` and writes `results`; with `keep`, returns what backward needs.
 ///
 /// # Errors
 /// If an array of `results` has another shape, if memory runs out, or if `stop` said so.
@@ -130,8 +130,8 @@ pub fn forward<T: Engine>(
 /// `consume` the residuals' memory is used up; a second use is an error.
 ///
 /// # Errors
-/// If an array has another shape than forward's, if the residuals are used up or another problem's,
-/// if memory runs out, or if `stop` said so.
+/// If an array has another shape than forward's, if the residuals are used up or belong to another
+/// problem, if memory runs out, or if `stop` said so.
 pub fn backward<T: Engine>(
     weights: &Weights<T>,
     problem: &Problem<'_, T>,

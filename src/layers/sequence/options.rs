@@ -1,4 +1,4 @@
-//! What a cell can be told: its options, and its weights as arrays.
+//! The settings of a cell: its options, and its weights as arrays.
 
 use crate::cells::Layout;
 use crate::error::{Error, Result};
@@ -6,23 +6,23 @@ use crate::kernels::activation::{Activation, Chosen};
 use crate::kernels::pack::Precision;
 use crate::machine::simd::Level;
 
-/// What a cell can be told besides its weights.
+/// The settings of a cell besides its weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// The function of the candidate and the output.
     pub activation: Activation,
     /// The function of the gates.
     pub recurrent_activation: Activation,
-    /// The bound of the sums that go into `activation`, which are clipped to \[-bound, bound\]; `None`
-    /// clips nothing.
+    /// The bound on the sums that go into `activation`: they are clipped to \[-bound, bound\];
+    /// `None` clips nothing.
     pub clip: Option<f64>,
     /// The same for `recurrent_activation`.
     pub recurrent_clip: Option<f64>,
     /// The instruction set; `None` is the one in use ([`Level::current`]).
     pub level: Option<Level>,
-    /// How weights are kept: the recurrent ones as bfloat16, or these and the input's as int8. Only for
-    /// inference, in `f32`; states, biases and what follows the products stay as they are. Few rows are
-    /// then computed faster, as less is read.
+    /// How weights are kept: the recurrent ones as bfloat16, or these and the input's as int8. Only
+    /// for inference, in `f32`; states, biases and what follows the products stay as they are.
+    /// Batches of few rows then take less time, since less is read.
     pub precision: Precision,
 }
 
@@ -30,7 +30,7 @@ impl Options {
     /// The functions that a cell applies, and their clips.
     ///
     /// # Errors
-    /// If a bound is no positive number.
+    /// If a bound is not a positive number.
     pub(super) fn chosen(&self) -> Result<Chosen> {
         for (argument, bound) in [("clip", self.clip), ("recurrent_clip", self.recurrent_clip)] {
             if let Some(bound) = bound.filter(|bound| bound.is_nan() || *bound <= 0.0) {
@@ -70,20 +70,20 @@ pub struct Raw<'a, T> {
     pub vectors: &'a [T],
     /// `[gates · units]`, or twice that where the recurrent product has a bias of its own.
     pub bias: Option<&'a [T]>,
-    /// `[units, outputs]`, where a product of what the cell gives is the output; as many as units
-    /// otherwise.
+    /// `[units, outputs]`: the output is the product of what the cell produces with this matrix.
+    /// Without one, there are as many outputs as units.
     pub projection: Option<&'a [T]>,
 }
 
 impl<T> Raw<'_, T> {
-    /// Whether these are the weights of a cell of that layout.
+    /// Refuses arrays that are not the weights of a cell of that layout.
     ///
     /// # Errors
     /// If an array does not have the shape that goes with `features` and `units`, or either is zero.
     pub(super) fn check(&self, layout: Layout, features: usize, units: usize) -> Result<()> {
         for (argument, size) in [("features", features), ("units", units)] {
             if size == 0 {
-                return Err(Error::value(argument, "a positive number", size));
+                return Err(Error::value(argument, "a positive integer", size));
             }
         }
         let columns = layout.gates.checked_mul(units).ok_or(Error::Memory(usize::MAX))?;
@@ -93,8 +93,8 @@ impl<T> Raw<'_, T> {
         let mut outputs = units;
         if let Some(projection) = self.projection {
             if !layout.may_project() {
-                let expected = "none: the cell sees its previous output itself";
-                return Err(Error::value("projection", expected, "an array"));
+                let expected = "None, because the cell reads its previous output unit by unit";
+                return Err(Error::kind("projection", expected, "an array"));
             }
             outputs = projection.len() / units;
             if outputs == 0 || outputs > units || outputs * units != projection.len() {

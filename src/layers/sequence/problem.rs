@@ -27,9 +27,9 @@ pub struct Problem<'a, T> {
 /// Which steps count.
 #[derive(Clone, Debug)]
 enum Mask<'a> {
-    /// Those that are true, `[batch, time, 1]`.
+    /// The steps that are true, `[batch, time, 1]`.
     Array(View<'a, bool>),
-    /// The first ones of each row.
+    /// The first steps of each row.
     Lengths(Vec<usize>),
 }
 
@@ -92,7 +92,7 @@ impl<'a, T: Element> Problem<'a, T> {
     /// If their number or a shape does not fit.
     pub fn initial_state(mut self, state: Vec<View<'a, T>>) -> Result<Self> {
         if state.len() != self.states {
-            let expected = format!("{} arrays [batch, units]", self.states);
+            let expected = format!("{} arrays of shape [batch, units]", self.states);
             return Err(Error::value("initial_state", expected, state.len()));
         }
         let batch = self.inputs.shape()[0];
@@ -191,7 +191,7 @@ impl<'a, T: Element> Problem<'a, T> {
         [batch, if self.return_sequences { time } else { 1 }, self.outputs]
     }
 
-    /// Refuses weights of another shape than those the problem was made for.
+    /// Refuses weights of a shape other than that the problem was made for.
     pub(super) fn check(&self, weights: &Weights<T>) -> Result<()> {
         let ours = [self.inputs.shape()[2], self.units, self.outputs, self.gates, self.states];
         let units = [weights.units(), weights.outputs()];
@@ -200,11 +200,11 @@ impl<'a, T: Element> Problem<'a, T> {
             return Ok(());
         }
         let expected =
-            format!("those of the problem, of [features, units, outputs, gates, states] {ours:?}");
+            format!("the problem's [features, units, outputs, gates, states], which are {ours:?}");
         Err(Error::value("weights", expected, theirs))
     }
 
-    /// What a backward pass must find as forward has found it, besides the arrays' values.
+    /// What must be the same in a backward pass as in forward, besides the arrays' values.
     pub(super) fn facts(&self) -> Facts {
         let [batch, time, features] = self.inputs.shape();
         let Dropout { inputs, recurrent } = self.dropout;
@@ -218,10 +218,10 @@ impl<'a, T: Element> Problem<'a, T> {
             ("go_backwards", Fact::Flag(self.go_backwards)),
             ("return_sequences", Fact::Flag(self.return_sequences)),
             ("zero_output_for_mask", Fact::Flag(self.zero_output_for_mask)),
-            ("a mask", Fact::Flag(self.mask.is_some())),
-            ("an initial_state", Fact::Flag(!self.initial_state.is_empty())),
-            ("masks in input_dropout", count(inputs)),
-            ("masks in recurrent_dropout", count(recurrent)),
+            ("mask", Fact::Flag(self.mask.is_some())),
+            ("initial_state", Fact::Flag(!self.initial_state.is_empty())),
+            ("input_dropout", count(inputs)),
+            ("recurrent_dropout", count(recurrent)),
         ]
     }
 
@@ -251,7 +251,7 @@ impl<'a, T: Element> Problem<'a, T> {
         }
     }
 
-    /// The mask's array, by which one is known again without reading it.
+    /// The identity of the mask's array, by which it is recognized without being read.
     pub(super) fn mask_array(&self) -> Option<ArrayId> {
         self.mask_view().map(|mask| mask.id())
     }

@@ -6,7 +6,7 @@ use super::weights::Weights;
 use crate::machine::memory::View;
 use crate::machine::simd::Element;
 
-/// A part's states but the output, or the gradients by them, as the steps have them.
+/// A part's states but the output, or the gradients with respect to them, as the steps have them.
 pub(crate) struct States<'a, T> {
     /// The part's units.
     units: Range<usize>,

@@ -15,7 +15,7 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::{Geometry, UnitsMut};
 
-/// A recurrent layer's states, and the memory that a step takes: nothing is reserved later.
+/// A recurrent layer's states, and the memory that a step needs: nothing is reserved later.
 pub struct RecurrentStage<T: Element> {
     weights: Arc<Weights<T>>,
     rows: usize,
@@ -41,8 +41,8 @@ pub struct RecurrentStage<T: Element> {
     backwards: bool,
 }
 
-/// Projected outputs, by row, as other layers lay out so many: states of a layer have rows of another
-/// length.
+/// Projected outputs, by row, in the layout that other layers use for this many outputs: the rows
+/// of the states have another length.
 struct Shown<T: Element> {
     outputs: Buffer<T>,
     stride: usize,

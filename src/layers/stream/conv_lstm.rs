@@ -23,9 +23,9 @@ pub struct ConvLstm<T: Element> {
     pub recurrent_kernel: Arc<dense::Weights<T>>,
     /// The windows of a frame of states, `[place, tap, filters]`.
     pub windows: Arc<Select>,
-    /// Of g, and of c.
+    /// The function of g and of c.
     pub activation: Activation,
-    /// Of i, f and o.
+    /// The function of i, f and o.
     pub recurrent_activation: Activation,
 }
 
@@ -39,7 +39,8 @@ impl<T: Element> ConvLstm<T> {
         let width = self.kernel.units();
         if !width.is_multiple_of(GATES) || self.recurrent_kernel.units() != width {
             let received = [width, self.recurrent_kernel.units()];
-            return Err(Error::shape("kernel", [GATES * self.filters(); 2], received));
+            let expected = "as many columns as `recurrent_kernel`, a multiple of 4";
+            return Err(Error::value("kernel", expected, received));
         }
         let read = size([self.places, self.recurrent_kernel.features()])?;
         if self.windows.output_size() != read {
@@ -53,14 +54,14 @@ impl<T: Element> ConvLstm<T> {
     }
 }
 
-/// The states, and the memory that a step takes.
+/// The states, and the memory that a step needs.
 pub(super) struct ConvLstmStage<T: Element> {
     layer: ConvLstm<T>,
     h: Outputs<T>,
     c: Outputs<T>,
     /// The windows of one row's h.
     windows: Buffer<T>,
-    /// What its places' products become.
+    /// The gates that the products of its places become.
     gates: Gates<T>,
 }
 

@@ -1,4 +1,4 @@
-//! Arithmetic on each element of a row with a number of its own.
+//! Arithmetic that combines each element of a row with its own number.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ impl Operation {
 pub struct Elementwise<T: Element> {
     operation: Operation,
     units: usize,
-    /// In the room of a row.
+    /// Padded to the length of a row.
     numbers: Buffer<T>,
 }
 

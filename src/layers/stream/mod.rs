@@ -1,5 +1,6 @@
 //! A chain of layers, one step at a time, for some rows ("streams") at once: what each layer keeps
-//! from step to step lives here, and a step takes no memory, no lock and no system call.
+//! from step to step lives here, and a step makes no allocation, takes no lock and makes no system
+//! call.
 
 mod built_in;
 mod conv_lstm;
@@ -34,7 +35,7 @@ pub enum Part<T: Element> {
     Recurrent(Arc<sequence::Weights<T>>),
     /// A Dense layer.
     Dense(Arc<dense::Weights<T>>),
-    /// An Embedding, which may only come first: the stream then takes one id a row.
+    /// An Embedding, which may only come first: the stream then takes one id per row.
     Embedding(Arc<embedding::Weights<T>>),
     /// A layer normalization.
     Normalization(Arc<normalization::Weights<T>>),
@@ -87,7 +88,7 @@ impl<T: Engine> Part<T> {
 
 /// The layers with their states.
 pub struct Stream<T: Element> {
-    /// The instruction set of what is no layer with weights.
+    /// The instruction set of parts without weights.
     level: Level,
     streams: usize,
     features: usize,
@@ -100,7 +101,7 @@ pub struct Stream<T: Element> {
     /// The length of a row of each.
     sizes: Vec<usize>,
     idle: Idle,
-    /// The outputs of a row that has none yet.
+    /// What stands for the outputs of a row that has none yet.
     absent: Buffer<T>,
     work: usize,
 }
@@ -110,8 +111,8 @@ impl<T: Engine> Stream<T> {
     /// is the instruction set of activations on their own, `None` the one in use.
     ///
     /// # Errors
-    /// If a layer does not take what the one before gives (an Embedding takes one feature, the id), if
-    /// `streams` or `features` is zero, or if memory runs out.
+    /// If a layer does not accept what the one before it gives (an Embedding takes one feature, the
+    /// id), if `streams` or `features` is zero, or if memory runs out.
     pub fn new(
         level: Option<Level>,
         parts: &[Part<T>],
@@ -120,7 +121,7 @@ impl<T: Engine> Stream<T> {
     ) -> Result<Self> {
         for (argument, size) in [("streams", streams), ("features", features)] {
             if size == 0 {
-                return Err(Error::value(argument, "a positive number", size));
+                return Err(Error::value(argument, "a positive integer", size));
             }
         }
         let mut stream = Self {
@@ -150,15 +151,13 @@ impl<T: Engine> Stream<T> {
         let place = self.stages.len();
         let stage = part.stage(self.level, self.streams, self.units)?;
         if place > 0 && stage.ids().is_some() {
-            let expected = "an Embedding as the first part only";
-            return Err(Error::value("parts", expected, place));
+            let received = format!("one as part number {place}");
+            return Err(Error::kind("parts", "an Embedding only as part number 0", received));
         }
         if stage.input_size() != self.units {
-            return Err(Error::value(
-                "parts",
-                format!("a part number {place} that takes {} features", self.units),
-                stage.input_size(),
-            ));
+            let expected = format!("part number {place} to take {} features", self.units);
+            let received = format!("one that takes {}", stage.input_size());
+            return Err(Error::kind("parts", expected, received));
         }
         self.units = stage.output_size();
         self.work = self.work.saturating_add(stage.work());
@@ -215,7 +214,7 @@ impl<T: Engine> Stream<T> {
         &mut self.staged.values[stream * self.staged.stride..][..self.features]
     }
 
-    /// Takes one step with all rows. Neither allocates, locks, blocks nor calls the system.
+    /// Takes one step with all rows, without allocations, locks or system calls.
     pub fn advance(&mut self) {
         let (mut data, mut stride) = self.staged.get();
         self.idle.clear();
@@ -242,7 +241,7 @@ impl<T: Engine> Stream<T> {
     /// If a shape does not fit.
     pub fn step(&mut self, inputs: View<'_, T>, outputs: &mut ViewMut<'_, T>) -> Result<()> {
         if let Some(ids) = self.ids() {
-            return Err(Error::value("inputs", format!("ids below {ids}"), "features"));
+            return Err(Error::kind("inputs", format!("ids below {ids}"), "features"));
         }
         let expected = [self.streams, 1, self.features];
         if inputs.shape() != expected {
@@ -262,7 +261,8 @@ impl<T: Engine> Stream<T> {
     /// If there is no such id, a shape does not fit, or the stream takes no ids.
     pub fn step_ids(&mut self, ids: &[i64], outputs: &mut ViewMut<'_, T>) -> Result<()> {
         let Some(known) = self.ids() else {
-            return Err(Error::value("ids", format!("{} features a row", self.features), "ids"));
+            let expected = format!("{} features for each row", self.features);
+            return Err(Error::kind("ids", expected, "ids"));
         };
         if ids.len() != self.streams {
             return Err(Error::shape("ids", [self.streams], [ids.len()]));

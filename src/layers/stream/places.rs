@@ -1,4 +1,4 @@
-//! Layers for frames of places: pieces put in another order, products at each place, folds of windows.
+//! Layers for frames of places: reordered pieces, products at each place, folded windows.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::layers::dense;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
 
-/// Pieces of a row in another order, some twice or not at all, with a filling between them.
+/// Pieces of a row in another order, some of them repeated or left out, with filling between them.
 pub struct Select {
     input_size: usize,
     width: usize,
@@ -18,7 +18,7 @@ pub struct Select {
 }
 
 impl Select {
-    /// Where a piece is filled.
+    /// Stands for a piece that is filling.
     pub const NOWHERE: u32 = u32::MAX;
 
     /// The pieces number `from` of a row of `pieces` pieces of `width` elements; [`Self::NOWHERE`]
@@ -30,7 +30,7 @@ impl Select {
         positive([("pieces", pieces), ("width", width), ("from", from.len())])?;
         let known = |&piece: &u32| piece == Self::NOWHERE || (piece as usize) < pieces;
         if let Some(&wrong) = from.iter().find(|piece| !known(piece)) {
-            return Err(Error::value("from", format!("pieces below {pieces}"), wrong));
+            return Err(Error::value("from", format!("numbers of pieces below {pieces}"), wrong));
         }
         size([from.len(), width])?;
         Ok(Self { input_size: size([pieces, width])?, width, from, fill })
@@ -98,7 +98,7 @@ impl<T: Element> Stage<T> for SelectStage<T> {
 pub struct Products<T: Element> {
     /// Places of a row.
     pub places: usize,
-    /// Those of each group, all of one shape.
+    /// The weights of each group, all of one shape.
     pub groups: Vec<Arc<dense::Weights<T>>>,
 }
 
@@ -261,8 +261,8 @@ impl<T: Element> Kernel<T> for FoldRow<'_, T> {
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
         let Folding { places, taps, width, ref fold } = *self.folding;
-        // Vectors may reach beyond a piece: what is written there is written again, or lies beyond
-        // the row's end, where a row has room for a vector.
+        // Vectors may reach beyond a piece: what is written there is overwritten later, or lies
+        // beyond the row's end, where there is room for a vector.
         for place in 0..places {
             for at in (0..width).step_by(S::LANES) {
                 let value = |tap: usize| s.load(&self.row[(place * taps + tap) * width + at..]);

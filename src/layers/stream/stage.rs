@@ -6,11 +6,11 @@ use crate::machine::lists;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 
-/// The rows that a step passes by.
+/// The rows that a step skips.
 pub(super) struct Idle {
     /// Rows that have nothing to read: stages with states keep them.
     rows: Vec<bool>,
-    /// Those of them that have had no outputs yet, for windows of theirs are not full.
+    /// Those of them that have had no outputs yet, because a window of theirs is not full.
     waiting: Vec<bool>,
     /// Whether a stage has named rows in this step; both lists are false where none has.
     named: bool,
@@ -32,20 +32,20 @@ impl Idle {
         }
     }
 
-    /// Passes by the rows that are `masked`, and no others.
+    /// Skips the rows that are `masked`, and no others.
     pub(super) fn mask(&mut self, masked: &[bool]) {
         self.rows.copy_from_slice(masked);
         self.named = true;
     }
 
-    /// Passes by those rows alone that have had no outputs yet: what reads masked steps too.
+    /// Skips only the rows that have had no outputs yet: for a stage that reads masked steps too.
     pub(super) fn unmask(&mut self) {
         if self.named {
             self.rows.copy_from_slice(&self.waiting);
         }
     }
 
-    /// Passes by a row whose window is not full.
+    /// Skips a row whose window is not full.
     pub(super) fn wait(&mut self, row: usize) {
         (self.rows[row], self.waiting[row], self.named) = (true, true, true);
     }
@@ -60,14 +60,14 @@ impl Idle {
         self.waiting[row]
     }
 
-    /// The rows, each with whether it is passed by; none if no stage has named any.
+    /// Whether each row is skipped; none if no stage has named any.
     pub(super) fn some(&self) -> Option<&[bool]> {
         self.named.then_some(&self.rows)
     }
 }
 
 /// A layer with the states of some rows, one step at a time. Rows of inputs and of outputs are
-/// [`row_stride`] of their length apart; what lies beyond their ends is of no meaning.
+/// [`row_stride`] of their length apart; what lies beyond their ends has no meaning.
 pub(super) trait Stage<T: Element>: Send + Sync {
     /// Elements of a row of inputs.
     fn input_size(&self) -> usize;
@@ -149,7 +149,7 @@ pub(super) fn size<const N: usize>(factors: [usize; N]) -> Result<usize> {
 /// If one is.
 pub(super) fn positive<const N: usize>(numbers: [(&'static str, usize); N]) -> Result<()> {
     match numbers.iter().find(|(_, number)| *number == 0) {
-        Some(&(argument, number)) => Err(Error::value(argument, "a positive number", number)),
+        Some(&(argument, number)) => Err(Error::value(argument, "a positive integer", number)),
         None => Ok(()),
     }
 }

@@ -14,18 +14,18 @@ pub use views::{ArrayId, View, ViewMut};
 
 /// Alignment of every buffer: a cache line, and the widest vector.
 const ALIGN: usize = 64;
-/// What the pool keeps at most, in bytes and in buffers: a batch of thousands takes a dozen for each
-/// slice of its rows.
+/// The most that the pool keeps, in bytes and in buffers: a batch of thousands of rows takes a
+/// dozen buffers for each slice.
 const POOL_BYTES: usize = 1 << 29;
 const POOL_BUFFERS: usize = 1 << 12;
 
-/// From this size on, a block is asked to lie in pages of this size: weights of many megabytes, read
-/// once a step, are read up to half as fast again if their addresses fit into the CPU's tables.
+/// From this size on, a block is asked to lie in pages of this size: weights of many megabytes,
+/// read once a step, are read up to 1.5 times as fast if their addresses fit into the CPU's tables.
 const HUGE_PAGE: usize = 1 << 21;
 
-/// Returned buffers. Fresh pages are dear (a page fault for each 4 KiB), so training reuses them. A
-/// pool of our own, since an allocator for the whole process is the program's choice, not a library's.
-/// Taken by [`pool`] only.
+/// Returned buffers. Fresh pages are expensive (a page fault for each 4 KiB), so training reuses
+/// them. A pool of our own, since an allocator for the whole process is the program's choice, not a
+/// library's. Locked by [`pool`] only.
 static POOL: Mutex<Pool> = Mutex::new(Pool { free: Vec::new(), bytes: 0 });
 
 struct Pool {
@@ -114,10 +114,10 @@ pub fn clear_buffers() {
 }
 
 /// Fails if the system refuses so much memory at once. Systems that grant memory before it exists
-/// grant many small pieces until they run out and kill the process; one large request they refuse.
+/// grant many small pieces until they run out and kill the process; one large request is refused.
 ///
 /// # Errors
-/// If the memory cannot be had.
+/// If memory runs out.
 pub fn check_available(bytes: usize) -> Result<()> {
     const SMALL: usize = 1 << 28;
     if bytes < SMALL {
@@ -143,7 +143,7 @@ impl<T: Element> Buffer<T> {
     /// `len` elements of unspecified value.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     pub fn unfilled(len: usize) -> Result<Self> {
         let bytes = len.checked_mul(size_of::<T>()).ok_or(Error::Memory(usize::MAX))?;
         let bytes = bytes.checked_next_multiple_of(ALIGN).ok_or(Error::Memory(usize::MAX))?;
@@ -151,8 +151,8 @@ impl<T: Element> Buffer<T> {
             return Ok(Self::default());
         }
         let pooled = pool().and_then(|mut pool| {
-            // The smallest that is large enough and not wasteful; the last one of its size, which is
-            // the one that came back last.
+            // The smallest that is large enough and not wasteful; among several of that size the
+            // last one, which was returned last.
             let smallest = pool.before(bytes - 1);
             let size = pool.free.get(smallest)?.layout.size();
             if size > bytes + bytes / 4 {
@@ -169,7 +169,7 @@ impl<T: Element> Buffer<T> {
     /// `len` zeros.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     pub fn zeroed(len: usize) -> Result<Self> {
         let mut buffer = Self::unfilled(len)?;
         buffer.fill(T::ZERO);

@@ -12,8 +12,8 @@ fn elements(shape: [usize; 3]) -> Option<usize> {
     shape.iter().try_fold(1_usize, |product, &n| product.checked_mul(n))
 }
 
-/// Where an array of other memory lies and how: equal if, and while both live only if, it is the
-/// same array.
+/// Where the caller's array lies, and how: equal for the same array and, while both exist, for no
+/// other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArrayId {
     at: usize,
@@ -137,7 +137,7 @@ impl<'a, T> ViewMut<'a, T> {
     /// The same array with its rows in another order: row `n` is what row `order[n]` was.
     ///
     /// # Errors
-    /// If the memory to check that cannot be had.
+    /// If memory runs out.
     ///
     /// # Panics
     /// If `order` is not a permutation of the rows, or the view's rows are in another order already.
@@ -170,7 +170,7 @@ impl<'a, T> ViewMut<'a, T> {
     /// One view for each range of rows, for different threads.
     ///
     /// # Errors
-    /// If the memory for the list cannot be had.
+    /// If memory runs out.
     ///
     /// # Panics
     /// Unless the ranges follow each other and lie inside the batch.
@@ -194,7 +194,7 @@ impl<'a, T> ViewMut<'a, T> {
     /// One view for each range of features, for different threads.
     ///
     /// # Errors
-    /// If the memory for the list cannot be had.
+    /// If memory runs out.
     ///
     /// # Panics
     /// Unless the ranges follow each other and lie inside the features.

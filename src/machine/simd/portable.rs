@@ -7,8 +7,8 @@ use super::vector::{Kernel, Simd};
 pub struct Portable;
 
 impl Portable {
-    /// Whether less is compiled for this level: where nearly every CPU has a better one, it is for
-    /// tests and for the few CPUs that have not.
+    /// Whether less is compiled for this level: where nearly every CPU has a better one, this level
+    /// is for tests and for the few CPUs that do not.
     pub(crate) const SMALL: bool = cfg!(any(target_arch = "x86_64", target_arch = "aarch64"));
 }
 

@@ -18,7 +18,7 @@ pub trait Simd<T>: Copy {
     /// Rows of the largest register tile: what fits beside four vectors of columns.
     const ROWS: usize;
     /// Whether the library's size matters more than this level's speed: a step's functions are then
-    /// always looked up when it runs.
+    /// always looked up at run time.
     const SMALL: bool = false;
     /// Whether steps are compiled into one kernel each, with their products: those of `f32`, whose
     /// speed matters most.
@@ -119,7 +119,7 @@ pub trait Simd<T>: Copy {
     fn with_integers<K: Kernel<T>>(self, kernel: K) -> K::Output {
         kernel.run(self)
     }
-    /// Asks for a vector that is read later, into the second-level cache; only x86 is asked.
+    /// Prefetches a vector into the second-level cache; on x86 only.
     #[inline(always)]
     fn prefetch(self, vector: &Self::V) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -179,7 +179,8 @@ pub trait Simd<T>: Copy {
         self.load(&lanes)
     }
 
-    /// Runs `kernel` in a function of its own, which all callers share: for what is long and rare.
+    /// Runs `kernel` in a function of its own, which all callers share: for code that is long and
+    /// rarely run.
     fn apart<K: Kernel<T>>(self, kernel: K) -> K::Output;
 
     /// `f` of each lane: for functions that no instruction helps with.
@@ -197,7 +198,7 @@ pub trait Simd<T>: Copy {
     }
 }
 
-/// What a vector of `f64` is asked for in vain.
+/// The message of operations that vectors of `f64` do not have.
 const NO_INTEGERS: &str = "integers in double precision";
 
 /// The most lanes a vector of any instruction set has.

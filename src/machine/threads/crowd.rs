@@ -1,5 +1,6 @@
-//! Whether other programs want the cores. A member of a team that waits long for another has met a
-//! neighbour; then calls stay on one thread for a while, longer each time it happens again.
+//! Whether other programs want the cores. If a member of a team waits long for another, another
+//! program has the core; calls then stay on one thread for a while, longer each time it happens
+//! again.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +8,7 @@ use std::time::Instant;
 
 /// The first rest, and the longest, in microseconds.
 const REST: [u64; 2] = [2_000, 640_000];
-/// How long after a rest a wait counts as the same neighbour's: more than a neighbour's turn lasts.
+/// How long after a rest a wait counts as caused by the same program: longer than its time slice.
 const AGAIN: u64 = 20_000;
 
 /// Until when to stay on one thread, and how long the last rest was; microseconds since `start`.
@@ -16,7 +17,7 @@ static LAST_REST: AtomicU64 = AtomicU64::new(0);
 
 fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
-    // One more than zero, so that a fresh process is not crowded.
+    // At least one, so that a fresh process is not crowded.
     START.get_or_init(Instant::now).elapsed().as_micros() as u64 + 1
 }
 

@@ -18,7 +18,8 @@ use crate::machine::simd::Element;
 
 /// Turns of the spinning loop of a wait, some 10 us, before the thread offers its core to others.
 const SPINS: usize = 1_000;
-/// A wait that says that another program has the other's core, not that the other is a bit behind.
+/// A wait this long means that another program has the other's core, not that the other is a bit
+/// behind.
 const LONG: Duration = Duration::from_micros(300);
 /// Long waits in one call after which the caller goes on alone.
 const PATIENCE: usize = 2;
@@ -30,7 +31,7 @@ pub struct Geometry {
     pub rows: usize,
     /// Vectors of units in a row.
     pub slots: usize,
-    /// Elements of a vector of units: all units, and padding if somebody wants it.
+    /// Elements of a vector of units: all units, and padding if there is any.
     pub width: usize,
     /// Elements between two rows.
     pub stride: usize,
@@ -41,7 +42,7 @@ pub struct Geometry {
 #[derive(Default)]
 struct Mark(AtomicUsize);
 
-/// The planes, and where the members meet.
+/// The planes, and the point where the members meet.
 pub struct Exchange<T: Element> {
     at: NonNull<T>,
     /// Keeps the memory.
@@ -69,7 +70,7 @@ impl<T: Element> Exchange<T> {
     /// is open in each turn, and starts again at its end.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     ///
     /// # Panics
     /// If the parts' units overlap or go beyond the width.
@@ -107,7 +108,7 @@ impl<T: Element> Exchange<T> {
         })
     }
 
-    /// One plane, while no turn is on.
+    /// One plane, between turns.
     ///
     /// # Panics
     /// If there is no such plane.
@@ -139,7 +140,7 @@ impl<T: Element> Exchange<T> {
         (0..members).map(turn).collect()
     }
 
-    /// The turns of one thread with all parts, from `turn` on.
+    /// The turns of one thread that has all parts, from `turn` on.
     pub fn alone(&mut self, turn: usize) -> Turn<'_, T> {
         let parts = 0..self.parts.len();
         Turn { exchange: self, member: 0, parts, passed: turn, long_waits: 0, done: true }
@@ -148,7 +149,7 @@ impl<T: Element> Exchange<T> {
     fn wait(&self, member: usize, turn: usize, long_waits: &mut usize) -> Result<()> {
         let mine = &self.marks[member].0;
         if member == 0 && *long_waits >= PATIENCE {
-            // Before this member's mark, so that all see it who see the mark.
+            // Before this member's mark, so that everyone who sees the mark sees it.
             let _ = self.alone_from.compare_exchange(
                 usize::MAX,
                 turn,
@@ -246,8 +247,8 @@ impl<T: Element> Turn<'_, T> {
         Planes { at: exchange.at, len, open, count: exchange.planes, life: PhantomData }
     }
 
-    /// Meets the others. Gives whether the caller is to go on alone: all members learn it in the
-    /// same turn, but need not act on it in that one.
+    /// Meets the others. Returns whether the caller is to go on alone: all members learn it in the
+    /// same turn, but need not act on it then.
     ///
     /// # Errors
     /// If another member has given up.
@@ -307,10 +308,10 @@ pub struct UnitsMut<'t, T> {
 }
 
 impl<'t, T> UnitsMut<'t, T> {
-    /// All units of the rows of a plane that nobody else has.
+    /// All units of the rows of a plane that nobody else uses.
     ///
     /// # Panics
-    /// If `plane` has not the rows of `geometry`, or these overlap.
+    /// If `plane` does not have the rows of `geometry`, or these overlap.
     pub fn whole(plane: &'t mut [T], geometry: Geometry) -> Self {
         let Geometry { rows, slots, width, stride } = geometry;
         assert!(slots * width <= stride && rows * stride <= plane.len(), "outside the plane");

@@ -1,5 +1,5 @@
 //! Threads: how many a call may use, the team that runs it, rows that its members exchange step by
-//! step, and the wish to stop.
+//! step, and requests to stop.
 
 mod crowd;
 mod exchange;
@@ -17,18 +17,18 @@ pub(crate) use together::together;
 
 use crate::error::{Error, Result};
 
-/// Multiply-adds for each thread below which another does not pay: about 30 us at the speed of
-/// a modern core, where waking a sleeping worker takes 5 to 13 us.
+/// With fewer multiply-adds for each thread than this, another thread does not pay: about 30 us at
+/// the speed of a modern core, where waking a sleeping worker takes 5 to 13 us.
 const SHARE: usize = 1_600_000;
 
-/// The number that `set_count` has set; 0 before.
+/// The number that `set_count` has set; 0 until then.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The number of threads a call may use: the one set, else `FERRNN_NUM_THREADS`, else the CPUs that
 /// this process may use.
 ///
 /// # Errors
-/// If `FERRNN_NUM_THREADS` is not a positive number.
+/// If `FERRNN_NUM_THREADS` is not a positive integer.
 pub fn count() -> Result<usize> {
     static DEFAULT: OnceLock<Result<usize>> = OnceLock::new();
     match COUNT.load(Ordering::Relaxed) {
@@ -61,7 +61,7 @@ fn default_count() -> Result<usize> {
     match std::env::var("FERRNN_NUM_THREADS") {
         Ok(text) if !text.is_empty() => match text.trim().parse() {
             Ok(count) if count > 0 => Ok(count),
-            _ => Err(Error::value("FERRNN_NUM_THREADS", "a positive number", text)),
+            _ => Err(Error::value("FERRNN_NUM_THREADS", "a positive integer", text)),
         },
         _ => Ok(thread::available_parallelism().map_or(1, usize::from)),
     }
@@ -72,7 +72,7 @@ pub fn set_count(threads: usize) {
     COUNT.store(threads.max(1), Ordering::Relaxed);
 }
 
-/// The number of threads that pay for `work` multiply-adds, now: one while other programs want the
+/// The number of threads worth using for `work` multiply-adds now: one while other programs use the
 /// cores, as the waits of the last calls have shown.
 ///
 /// # Errors
@@ -82,10 +82,10 @@ pub fn worth(work: usize) -> Result<usize> {
     Ok(if most > 1 && crowd::is_crowded() { 1 } else { most })
 }
 
-/// How often a long call asks whether to go on.
+/// How often a long call checks whether to go on.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Whether to give up, asked about every 10 ms on the calling thread.
+/// Answers whether to give up; asked about every 10 ms on the calling thread.
 pub type Ask<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// Whether to give up: asked on the calling thread now and then, seen by all.

@@ -1,10 +1,10 @@
 //! A team: the caller and some workers of a small pool, for the regions of one call.
 //!
 //! Workers spin only between the regions of a call, for some microseconds, and sleep when the team
-//! is dropped, or with the last [`Held`] if calls of several layers are one; nothing ever spins without
-//! a call. A caller that finds the pool taken does its work
-//! alone, so no thread waits for another's call. The pool belongs to one process: after a `fork` the
-//! child, which has none of its threads, makes its own.
+//! is dropped, or with the last [`Held`] if several layers' calls form one; nothing ever spins
+//! without a call. A caller that finds the pool taken does its work alone, so no thread waits for
+//! another's call. The pool belongs to one process: after a `fork` the child, which has none of its
+//! threads, makes its own.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use super::crowd;
 use crate::machine::lists::Listed;
 
-/// Turns of a spinning loop before a waiting thread sleeps: some 20 us.
+/// Iterations of the spinning loop before a waiting thread sleeps: about 20 us.
 const SPINS: usize = 2_000;
-/// Helpers later than this, and later than half of the caller's own work, have been kept from theirs.
+/// Helpers that finish later than this, and later than half of the caller's own work, have been
+/// kept from theirs.
 const LATE: Duration = Duration::from_micros(300);
 
 /// How many [`Held`] there are.
@@ -48,8 +49,8 @@ pub struct Team {
 }
 
 impl Team {
-    /// The caller and up to `threads - 1` workers: fewer if threads cannot be had, none if another
-    /// call has them. They wake up while the caller prepares their work.
+    /// The caller and up to `threads - 1` workers: fewer if the system grants no more threads, none
+    /// if another call has them. They wake up while the caller prepares their work.
     #[must_use]
     pub fn gather(threads: usize) -> Self {
         let wanted = threads.saturating_sub(1);
@@ -75,10 +76,11 @@ impl Team {
     }
 
     /// Calls `work` once for each state, in unspecified order. `work` is told which member runs it;
-    /// the caller is number 0. A panic in `work` goes on in the caller.
+    /// the caller is number 0. A panic in `work` is passed on to the caller.
     ///
     /// Each member begins with its own share of the states, the same in every region of as many:
-    /// what it wrote in one is still in its cache in the next. Then it takes what others have left.
+    /// what it wrote in one is still in its cache in the next. Then it takes over what others have
+    /// left.
     pub fn for_each<S: Send>(&mut self, states: &mut [S], work: impl Fn(usize, &mut S) + Sync) {
         let count = states.len();
         let helpers = self.helpers.min(count.saturating_sub(1));

@@ -1,15 +1,15 @@
-//! The parts of a slice on their way, each on its own thread.
+//! The parts of a slice, each on its own thread.
 
 use super::exchange::{Exchange, Turn};
 use super::team::Team;
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
-/// Calls `work` for each part with its turn, at the same time. It gives the step it came to, the same
-/// for all; then the caller goes on from there, and from the turn that is given beside it.
+/// Calls `work` for each part with its turn, at the same time. `work` returns the step it reached,
+/// the same for all, and a turn; the caller goes on from both.
 ///
 /// # Errors
-/// The first that a part gave; one that was interrupted by another's failure tells less than that.
+/// The first that a part gave; one that was interrupted by another's failure says less than that.
 pub(crate) fn together<T: Element, P: Send>(
     team: &mut Team,
     parts: &mut [P],

@@ -1,4 +1,4 @@
-//! The way back of gradients through a graph.
+//! The backward pass through a graph.
 
 use super::{Graph, given, others};
 use crate::error::Result;
@@ -12,7 +12,8 @@ use crate::models::links::Linked;
 use crate::models::node::{Passed, sized};
 
 impl<T: Engine> Graph<T> {
-    /// Computes the gradients by the weights from those by the outputs, see [`Graph::judged`].
+    /// Computes the gradients with respect to the weights from those with respect to the outputs,
+    /// see [`Graph::judged`].
     ///
     /// # Errors
     /// If memory runs out, or if `stop` said so.
@@ -50,7 +51,7 @@ impl<T: Engine> Graph<T> {
         Ok(())
     }
 
-    /// Sums the gradients by weights that several layers have, from the last layer on.
+    /// Sums the gradients with respect to weights that several layers have, from the last layer on.
     fn sum_shared(&mut self) {
         for (at, layer) in self.layers.iter().enumerate().rev() {
             let Some(before) = layer.shares.filter(|_| layer.passes) else { continue };
@@ -121,13 +122,13 @@ impl<T: Engine> Graph<T> {
     }
 }
 
-/// Where the gradient by a value goes while a layer writes it.
+/// Where the gradient with respect to a value goes while a layer writes it.
 struct Target<T: Element> {
-    /// Taken out of its place for so long.
+    /// Taken out of its place for that time.
     buffer: Buffer<T>,
-    /// None if nobody wants it.
+    /// None if nobody needs it.
     place: Option<usize>,
-    /// Whether it comes to what another layer wrote.
+    /// Whether it is added to what another layer wrote.
     added: bool,
     wanted: usize,
 }

@@ -1,4 +1,4 @@
-//! Layers, each of which takes what others before it give, and the memory between them.
+//! Layers, each of which takes the values of earlier ones, and the memory between them.
 
 mod backward;
 
@@ -22,16 +22,16 @@ pub struct Graph<T: Engine> {
     /// The values that each layer makes.
     made: Vec<Range<usize>>,
     weighted: Weighted,
-    /// Of each value of the batch at hand.
+    /// The shape of each value of the current batch.
     shapes: Vec<Shape>,
     values: Vec<Buffer<T>>,
-    /// The gradients by values: a buffer serves several, one after the other.
+    /// The gradients with respect to values: a buffer serves several, one after the other.
     slopes: Vec<Buffer<T>>,
     /// For each value which of them is its own, if it has one.
     places: Vec<Option<usize>>,
-    /// Of one output after the other.
+    /// The targets of one output after the other.
     targets: Buffer<T>,
-    /// What comes to a gradient that another layer wrote before.
+    /// What is added to a gradient that another layer wrote before.
     spares: Vec<Buffer<T>>,
     gradients: Vec<Buffer<T>>,
     /// For each value which mask it comes with, if there is one: the steps that count.
@@ -39,7 +39,8 @@ pub struct Graph<T: Engine> {
     masks: Vec<Vec<bool>>,
 }
 
-/// The number of elements of each weight of the layers that have weights of their own, or of others.
+/// The number of elements of each weight: of the layers with weights of their own or, if `shared`,
+/// of those with the weights of others.
 fn sizes<T: Engine>(layers: &[Linked<T>], shared: bool) -> impl Iterator<Item = usize> {
     let own = layers.iter().filter(move |layer| layer.shares.is_some() == shared);
     own.flat_map(|layer| layer.node.sizes()).copied()
@@ -53,7 +54,7 @@ impl<T: Engine> Graph<T> {
     /// A graph of these layers.
     ///
     /// # Errors
-    /// If a layer takes what there is not yet, or if memory runs out.
+    /// If a layer takes a value that does not exist yet, or if memory runs out.
     pub fn new(layers: Vec<Linked<T>>, ends: Ends) -> Result<Self> {
         let made = made(&layers, ends.inputs)?;
         check(&layers, &made, &ends)?;
@@ -86,7 +87,7 @@ impl<T: Engine> Graph<T> {
         sizes(&self.layers, false)
     }
 
-    /// Says to all layers that a call begins, see `Node::begin`.
+    /// Tells all layers that a call begins, see `Node::begin`.
     pub fn begin(&mut self) {
         for layer in &mut self.layers {
             layer.node.begin();
@@ -130,7 +131,7 @@ impl<T: Engine> Graph<T> {
         Ok(())
     }
 
-    /// Makes room for the gradients by values.
+    /// Makes room for the gradients with respect to values.
     fn prepare_slopes(&mut self) -> Result<()> {
         for at in 0..self.values.len() {
             let wanted = self.elements_of(at)?;
@@ -142,10 +143,10 @@ impl<T: Engine> Graph<T> {
         Ok(())
     }
 
-    /// Of the batch at hand.
+    /// The shape of a value in the current batch.
     fn shape_of(&self, value: usize) -> Result<Shape> {
         let given = self.shapes.get(value).copied();
-        given.ok_or_else(|| Error::value("inputs", "a batch to be prepared", "none"))
+        given.ok_or_else(|| Error::kind("inputs", "a prepared batch", "none"))
     }
 
     fn elements_of(&self, value: usize) -> Result<usize> {
@@ -162,7 +163,7 @@ impl<T: Engine> Graph<T> {
     fn end(&self, number: usize) -> Result<usize> {
         let count = self.ends.outputs.len();
         let found = self.ends.outputs.get(number).copied();
-        found.ok_or_else(|| Error::value("outputs", format!("numbers below {count}"), number))
+        found.ok_or_else(|| Error::value("outputs", format!("a number below {count}"), number))
     }
 
     /// An input of the batch, to be written.
@@ -199,8 +200,9 @@ impl<T: Engine> Graph<T> {
         Ok(self.masked[self.end(number)?].map(|mask| &self.masks[mask][..]))
     }
 
-    /// Room for a batch's targets, so many of each sample, an output of the last forward pass, and the
-    /// gradient by it, to be written. The targets are those of one output at a time.
+    /// Room for a batch's targets, `targets` of each sample, an output of the last forward pass,
+    /// and the gradient with respect to it, to be written. The targets are those of one output at a
+    /// time.
     ///
     /// # Errors
     /// If no batch was prepared, or there is no such output.
@@ -219,10 +221,10 @@ impl<T: Engine> Graph<T> {
         Ok((&mut self.targets[..wanted], outputs, &mut self.slopes[place][..elements]))
     }
 
-    /// Refuses weights of other sizes.
+    /// Refuses weights of other sizes than the layers'.
     ///
     /// # Errors
-    /// If they are of others.
+    /// If there are any.
     pub fn check(&self, weights: &[&mut [T]]) -> Result<()> {
         let count = self.weighted.count;
         if weights.len() != count {
@@ -246,7 +248,8 @@ impl<T: Engine> Graph<T> {
         Ok(())
     }
 
-    /// Computes the outputs; with `keep`, holds what backward wants. `training` says how layers are.
+    /// Computes the outputs; with `keep`, holds what backward needs. `training` says whether layers
+    /// behave as in training.
     ///
     /// # Errors
     /// If memory runs out, or if `stop` said so.
@@ -293,7 +296,7 @@ impl<T: Engine> Graph<T> {
         Ok(())
     }
 
-    /// Adds gradients by weights, by the weight's number, to those of the layers.
+    /// Adds gradients with respect to weights, by the weight's number, to those of the layers.
     ///
     /// # Errors
     /// If there is no such weight, or it has another size.
@@ -303,15 +306,16 @@ impl<T: Engine> Graph<T> {
             let Some(gradient) =
                 self.gradients().get_mut(at).filter(|gradient| gradient.len() == more.len())
             else {
-                let expected = format!("gradients of the size of one of {count} weights");
-                return Err(Error::value("added", expected, (at, more.len())));
+                let expected = format!("gradients of {count} weights, each of its weight's size");
+                let received = format!("one of {} elements for weight number {at}", more.len());
+                return Err(Error::kind("added", expected, received));
             };
             add(gradient, more);
         }
         Ok(())
     }
 
-    /// The gradients by the weights, those of all layers one after the other.
+    /// The gradients with respect to the weights, those of all layers one after the other.
     pub fn gradients(&mut self) -> &mut [Buffer<T>] {
         &mut self.gradients[..self.weighted.count]
     }

@@ -25,16 +25,16 @@ const STRETCH: usize = 32;
 pub struct Target<'a, T> {
     /// What is updated.
     pub weight: &'a mut [T],
-    /// The gradient by it.
+    /// Its gradient.
     pub gradient: &'a [T],
     /// What the gradient is multiplied by first, to clip it.
     pub scale: Option<f64>,
-    /// Momentum; momentum and velocity; these and the largest velocity; or velocity, then what there
-    /// is of momentum and mean.
+    /// Momentum; momentum and velocity; these and the largest velocity; or velocity, then momentum
+    /// and mean if the rule has them.
     pub slots: [&'a mut [T]; 3],
 }
 
-/// Updates every target in place; `decay` of a weight is taken off before.
+/// Updates every target in place; `decay` of a weight is subtracted first.
 ///
 /// # Errors
 /// If the arrays of a target differ in length.

@@ -120,8 +120,8 @@ def test_ids_of_any_kind_are_read():
         (1, ValueError, r"expected ids of the shape \(2,\), received \(\)"),
         ([1, 2, 3], ValueError, r"expected ids of the shape \(2,\), received \(3,\)"),
         ([[1], [2]], ValueError, r"expected ids of the shape \(2,\), received \(2, 1\)"),
-        (["a", "b"], TypeError, "`inputs`: expected ids, which are whole numbers, received"),
-        ([2**70, 1], TypeError, "`inputs`: expected ids, which are whole numbers, received"),
+        (["a", "b"], TypeError, "`inputs`: expected ids, which are integers, received"),
+        ([2**70, 1], TypeError, "`inputs`: expected ids, which are integers, received"),
     ],
 )
 def test_wrong_ids_are_refused_and_nothing_moves(ids, error, message):

@@ -1,4 +1,5 @@
-//! The gradient by a part's features of the inputs: few rows of a step wait for those of others.
+//! The gradient of a part's features of the inputs: where a step has few rows, they wait for those
+//! of other steps.
 
 use std::ops::Range;
 
@@ -16,7 +17,8 @@ const GROUP: usize = 12;
 /// The same for weights that do not stay in the second-level cache beside the recurrent ones, so that
 /// they are read seldom.
 const LARGE_GROUP: usize = 48;
-/// Rows of a step from which copying them costs as much as reading the weights less often saves.
+/// With this many rows in a step, copying them costs as much as reading the weights less often
+/// saves.
 const COPIED_BELOW: usize = 32;
 
 /// A part's features of the gradient, and the blocks that these are.
@@ -30,18 +32,19 @@ pub(crate) struct InputGradient<'a, T: Element> {
     view: ViewMut<'a, T>,
     /// The blocks of features that these are.
     blocks: Range<usize>,
-    /// How many rows at least are computed together.
+    /// The fewest rows that are computed together.
     least: usize,
     /// Rows that wait, and their times.
     waiting: Vec<(usize, usize)>,
-    /// The gradients by their sums.
+    /// The gradients with respect to their sums.
     d_sums: Buffer<T>,
     /// A product's result, by position.
     product: Buffer<T>,
 }
 
 impl<'a, T: Element> InputGradient<'a, T> {
-    /// For slices of `rows` rows, whose gradients by the sums are `d_sums_stride` elements apart.
+    /// For slices of `rows` rows, whose gradients with respect to the sums are `d_sums_stride`
+    /// elements apart.
     pub(crate) fn new(
         kernel: &'a Packed<T>,
         (view, blocks): Features<'a, T>,
@@ -71,14 +74,14 @@ impl<'a, T: Element> InputGradient<'a, T> {
         }
     }
 
-    /// Takes a step's gradients by its sums on to the inputs: at once if they fill tiles, else
-    /// together with those of other steps.
+    /// Passes a step's gradients with respect to its sums on to the inputs: at once if they fill
+    /// tiles, else together with those of other steps.
     pub(crate) fn add(&mut self, part: &SlicePart<'_, T>, step: usize, d_sums: &[T]) {
         let (active, time) = (part.slice.active(step), part.problem.time_of(step));
         let rows = active.iter().map(|&row| (row as usize, time));
         if active.len() >= self.least {
             self.write(part);
-            // Bounded: `new` has made room for a group and a step more.
+            // Bounded: `new` has made room for a group and one more step.
             self.waiting.extend(rows);
             self.multiply(part, d_sums);
             return;
@@ -86,14 +89,14 @@ impl<'a, T: Element> InputGradient<'a, T> {
         let stride = part.weights.d_sums_stride();
         let to = &mut self.d_sums[self.waiting.len() * stride..];
         to[..active.len() * stride].copy_from_slice(&d_sums[..active.len() * stride]);
-        // Bounded: `new` has made room for a group and a step more.
+        // Bounded: `new` has made room for a group and one more step.
         self.waiting.extend(rows);
         if self.waiting.len() >= self.least {
             self.write(part);
         }
     }
 
-    /// Computes the gradients by the inputs of the rows that wait.
+    /// Computes the gradients with respect to the inputs of the rows that wait.
     pub(crate) fn write(&mut self, part: &SlicePart<'_, T>) {
         if !self.waiting.is_empty() {
             let d_sums = std::mem::take(&mut self.d_sums);

@@ -16,7 +16,7 @@ pub(super) enum Source {
     Outputs,
     /// What the second phase multiplied.
     Operands,
-    /// What was projected; the right side is the gradient by the outputs.
+    /// What was projected; the right side is the gradient with respect to the outputs.
     Projected,
 }
 

@@ -38,8 +38,8 @@ pub(crate) fn backward<T: Element>(
     let transposed = weights.transposed()?;
     let stop = Stop::new(stop);
     let Residuals { plan, slices: kept, .. } = &*residuals;
-    // A single slice that is not cut into parts goes back on one thread: only its weights' gradients
-    // are shared out.
+    // A single slice that is not cut into parts runs backward on one thread: only its weights'
+    // gradients are shared out.
     let products = plan.slices.len().min(2);
     let mut team = Team::gather(plan::threads(weights, problem, products)?);
     let history = |n: usize| History {
@@ -120,19 +120,34 @@ fn check<T: Element>(
             return Err(Error::shape("d_final_state", [batch, shape(state)[2]], [rows, units]));
         }
     }
-    let states = gradients.state.iter().enumerate();
-    let fits = gradients.inputs.as_ref().is_none_or(|view| view.shape() == problem.inputs.shape())
-        && gradients.state.len() == weights.states()
-        && states.into_iter().all(|(state, view)| view.shape() == shape(state))
-        && gradients.kernel.len() == weights.features * weights.gates() * weights.units
-        && gradients.recurrent_kernel.len() == weights.recurrent_len()
-        && gradients.vectors.len() == weights.layout.vectors * weights.units
-        && gradients.projection.as_ref().map(|array| array.len()) == weights.projection_len()
-        && gradients.bias.as_ref().map(|bias| bias.len()) == weights.bias_len();
-    if fits { Ok(()) } else { Err(Error::shape("gradients", "those of the arguments", "others")) }
+    let mut states = gradients.state.iter().enumerate();
+    let inputs = gradients.inputs.as_ref();
+    let fits = [
+        ("inputs", inputs.is_none_or(|view| view.shape() == problem.inputs.shape())),
+        (
+            "initial_state",
+            gradients.state.len() == weights.states()
+                && states.all(|(state, view)| view.shape() == shape(state)),
+        ),
+        ("kernel", gradients.kernel.len() == weights.features * weights.gates() * weights.units),
+        ("recurrent_kernel", gradients.recurrent_kernel.len() == weights.recurrent_len()),
+        ("vectors", gradients.vectors.len() == weights.layout.vectors * weights.units),
+        (
+            "projection",
+            gradients.projection.as_ref().map(|array| array.len()) == weights.projection_len(),
+        ),
+        ("bias", gradients.bias.as_ref().map(|bias| bias.len()) == weights.bias_len()),
+    ];
+    match fits.iter().find(|(_, fits)| !fits) {
+        Some((of, _)) => {
+            let expected = format!("an array for `{of}`, of its size");
+            Err(Error::kind("gradients", expected, "none, or one of another size"))
+        }
+        None => Ok(()),
+    }
 }
 
-/// Sums the gradients by the weights of each unit alone, in the order of the batch.
+/// Sums the gradients with respect to the weights of each unit alone, in the order of the batch.
 fn sum_vectors<T: Element>(
     slices: &[SliceBackward<'_, T>],
     batch: usize,
@@ -157,7 +172,8 @@ fn sum_vectors<T: Element>(
     Ok(())
 }
 
-/// The planes of the gradients by a step's sums: one is read while the next is written.
+/// The planes of the gradients with respect to a step's sums: one is read while the next is
+/// written.
 const PLANES: &[usize] = &[0, 1];
 
 /// A slice on its way back through time, with all its parts.
@@ -211,7 +227,7 @@ impl<'a, T: Element> SliceBackward<'a, T> {
         Ok(Self { plan, number, exchange, parts, result: Ok(()) })
     }
 
-    /// Gives the slots to the weights' gradients, after the last step.
+    /// Hands the slots to the weights' gradients, after the last step.
     fn sum(&mut self, sums: &Sums<'_, T>, poll: &dyn Fn() -> Result<()>) {
         let slots = |part: &mut PartBackward<'_, T>| std::mem::take(&mut part.memory.slots);
         // Bounded: a buffer for each part, of which there are as many as threads.
@@ -240,7 +256,7 @@ impl<'a, T: Element> SliceBackward<'a, T> {
         Ok(())
     }
 
-    /// All steps, each part on its own thread, or from some step on all on this one.
+    /// All steps, each part on its own thread; after some step perhaps all of them on this one.
     fn split(&mut self, team: &mut Team, stop: &Stop<'_>) -> Result<()> {
         let (plan, steps) = (self.plan, self.steps());
         if team.size() < self.parts.len() {
@@ -254,7 +270,8 @@ impl<'a, T: Element> SliceBackward<'a, T> {
     }
 }
 
-/// Each part's features of the gradient by the inputs, which are shared out as evenly as the units are.
+/// Each part's features of the gradient with respect to the inputs, which are shared out as evenly
+/// as the units are.
 fn split_inputs<'a, T: Element>(
     weights: &Weights<T>,
     blocks: usize,
@@ -272,8 +289,8 @@ fn split_inputs<'a, T: Element>(
     views.into_iter().enumerate().map(|(n, view)| Some((view, of_part(n)))).listed()
 }
 
-/// Takes the parts' steps back from `end` on. Gives the number of steps that are left: not zero, if
-/// the caller is to take them alone.
+/// Takes the parts' steps backward from `end`. Returns the number of steps that are left: not zero
+/// if the caller is to take them alone.
 fn walk<T: Element>(
     parts: &mut [PartBackward<'_, T>],
     turn: &mut Turn<'_, T>,

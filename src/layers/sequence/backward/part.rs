@@ -22,7 +22,7 @@ pub(crate) struct PartBackward<'a, T: Element> {
     /// Elements between two rows of its units.
     pub(crate) stride: usize,
     pub(crate) memory: BackwardMemory<'a, T>,
-    /// The gradient by the inputs, if wanted.
+    /// The gradient with respect to the inputs, if wanted.
     inputs: Option<InputGradient<'a, T>>,
 }
 
@@ -36,24 +36,25 @@ pub(crate) struct Given<'a, T: Element> {
 
 /// What a part writes on its way.
 pub(crate) struct BackwardMemory<'a, T: Element> {
-    /// What the cell kept, and the gradients by the sums of the steps that are done.
+    /// What the cell kept, and the gradients with respect to the sums of the steps that are done.
     pub(crate) slots: Buffer<T>,
-    /// The gradient by the outputs, by row.
+    /// The gradient with respect to the outputs, by row.
     pub(crate) d_output: Buffer<T>,
-    /// That by what the first of two phases produced, or by what is projected, by row.
+    /// That with respect to what the first of two phases produced, or to what is projected, by row.
     pub(crate) d_operand: Buffer<T>,
-    /// Those by the other states, `[block of the part][row][state][LANES]`.
+    /// Those with respect to the other states, `[block of the part][row][state][LANES]`.
     d_others: Buffer<T>,
-    /// Those by the weights of each unit alone, `[block of the part][row][vector][LANES]`: by row, so
-    /// that their sum does not depend on the slices.
+    /// Those with respect to the weights of each unit alone, `[block of the
+    /// part][row][vector][LANES]`: by row, so that their sum does not depend on the slices.
     d_vectors: Buffer<T>,
     /// The outputs before the step, by position; of a projected output the gradient after it.
     pub(crate) previous: Buffer<T>,
-    /// The gradients by all steps' projected outputs: for each chunk `[block][chunk row][LANES]`.
+    /// The gradients with respect to all steps' projected outputs: for each chunk `[block][chunk
+    /// row][LANES]`.
     pub(crate) d_projected: Buffer<T>,
     /// A product's result, by position.
     pub(crate) product: Buffer<T>,
-    /// The part's units of the gradients by the initial states.
+    /// The part's units of the gradients with respect to the initial states.
     d_initial: Vec<ViewMut<'a, T>>,
 }
 
@@ -135,14 +136,14 @@ impl<'a, T: Element> PartBackward<'a, T> {
         }
     }
 
-    /// The rest of the gradients by the inputs, after the first step.
+    /// The rest of the gradients with respect to the inputs, after the first step.
     pub(crate) fn write_inputs(&mut self) {
         if let Some(inputs) = &mut self.inputs {
             inputs.write(&self.part);
         }
     }
 
-    /// Adds a row's gradients by the weights of each unit alone, `[vector][units]`.
+    /// Adds a row's gradients with respect to the weights of each unit alone, `[vector][units]`.
     pub(crate) fn add_vectors(&self, row: usize, to: &mut [T]) {
         let (weights, rows, units) = (self.part.weights, self.part.rows(), self.part.units());
         let (count, lanes) = (weights.layout.vectors, weights.lanes());
@@ -154,8 +155,8 @@ impl<'a, T: Element> PartBackward<'a, T> {
         }
     }
 
-    /// Before a step's phases, for the rows that do not take it: the gradient by its outputs joins
-    /// that by the state they repeat, and the inputs get none.
+    /// Before a step's phases, for the rows that do not take it: the gradient with respect to its
+    /// outputs joins that with respect to the state they repeat, and the inputs get none.
     pub(crate) fn skip(&mut self, step: usize) {
         let SlicePart { problem, slice, .. } = self.part;
         let (active, rows) = (slice.active(step), slice.rows.len());
@@ -194,7 +195,7 @@ impl<'a, T: Element> PartBackward<'a, T> {
         let Self { part, given, stride, memory, .. } = self;
         let (layout, before) = (&weights.layout, slice.before(chunk.start) * part.padded_units());
         let (_, mut d_sums) = turn.open(part.number);
-        // What a cell gives is projected: the gradient by that comes from the projection.
+        // What the cell produces is projected: its gradient comes from the projection.
         let (d_output, d_operand) = if part.projects {
             (&mut memory.d_operand, &memory.d_output)
         } else {
@@ -244,7 +245,8 @@ impl<'a, T: Element> PartBackward<'a, T> {
         self.part.problem.dropout.recurrent.filter(|_| self.part.cell_sees_mask)
     }
 
-    /// The products of a phase, when all parts have computed the gradients by its sums.
+    /// The products of a phase, when all parts have computed the gradients with respect to its
+    /// sums.
     pub(crate) fn through(&mut self, turn: &Turn<'_, T>, step: usize, phase: usize) {
         if phase == self.part.weights.layout.phases.len() {
             return;

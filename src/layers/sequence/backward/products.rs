@@ -9,8 +9,9 @@ use crate::layers::sequence::rows::{MaskPass, add, add_masked, mask_passes};
 use crate::machine::simd::Element;
 
 impl<T: Element> PartBackward<'_, T> {
-    /// Multiplies the gradients by a phase's sums with the transposed recurrent weights: into the
-    /// gradient by the previous output, or by what the phase before produced.
+    /// Multiplies the gradients with respect to a phase's sums with the transposed recurrent
+    /// weights: into the gradient with respect to the previous output, or to what the phase before
+    /// produced.
     pub(crate) fn through_product(&mut self, step: usize, phase: usize, d_sums: &[T]) {
         let SlicePart { weights, problem, slice, .. } = self.part;
         let (layout, stride) = (&weights.layout, self.stride);
@@ -46,7 +47,7 @@ impl<T: Element> PartBackward<'_, T> {
         }
         let Some(mask) = problem.dropout.recurrent else {
             let all = MaskPass { first, count, gate: 0 };
-            // The first rows lie as the product wants them.
+            // The first rows lie as the product needs them.
             if active.last().is_none_or(|&last| last as usize + 1 == active.len()) {
                 multiply(target, all, Start::Output);
                 return;
@@ -71,7 +72,7 @@ impl<T: Element> PartBackward<'_, T> {
         }
     }
 
-    /// Takes the gradient by a step's outputs on to what was projected to them.
+    /// Passes the gradient with respect to a step's outputs on to what was projected.
     pub(crate) fn through_projection(&mut self, chunk: &Range<usize>, step: usize) {
         let Self { part, given, stride, memory, .. } = self;
         let SlicePart { weights, problem, slice, .. } = *part;
@@ -101,8 +102,8 @@ impl<T: Element> PartBackward<'_, T> {
         }
     }
 
-    /// Takes the gradient by the previous output as a cell without a product saw it on to the output
-    /// itself.
+    /// Passes the gradient with respect to the previous output, as a cell without a product saw it,
+    /// on to the output itself.
     fn through_mask(&mut self, active: &[u32]) {
         let (Some(mask), units) = (self.seen_through(), self.part.units()) else { return };
         for &row in active {

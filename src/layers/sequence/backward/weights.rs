@@ -17,8 +17,8 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::{Stop, Team};
 
-/// Rows of a product at most, if a step has no more: each panel of the left side reads a block of the
-/// slots once more, from a near cache if these are few, however many slices there are.
+/// The most rows of a product, unless a step has more: each panel of the left side reads a block of
+/// the slots once more, from a near cache if these are few, however many slices there are.
 const DEPTH: usize = 256;
 
 /// Where the gradients go, in Keras' layout.
@@ -37,8 +37,8 @@ struct Share<T: Element> {
     sums: Buffer<T>,
 }
 
-/// What one thread computes: some rows of the gradients by a group of slices, for the units of one
-/// part.
+/// What one thread computes: some rows of the gradients from a group of slices, for the units of
+/// one part.
 struct Task<T: Element> {
     part: usize,
     shares: Vec<Share<T>>,
@@ -48,10 +48,11 @@ struct Task<T: Element> {
 /// Slices that are summed together.
 struct Group<T: Element> {
     slices: Range<usize>,
-    /// The gradients by the sums, by slice and part, of the slices that are done; others are empty. Of
-    /// an only part those by the projected outputs follow.
+    /// The gradients with respect to the sums, by slice and part, of the slices that are done;
+    /// others are empty. If there is one part only, those with respect to the projected outputs
+    /// follow.
     slots: Vec<Vec<Buffer<T>>>,
-    /// How many slices are not.
+    /// How many slices are not done.
     missing: usize,
     tasks: Vec<Task<T>>,
 }
@@ -95,7 +96,7 @@ impl<'a, T: Element> Sums<'a, T> {
         Ok(Self { weights, plan, histories, groups, shared: threads * plan.parts.len() > 1 })
     }
 
-    /// Takes the slots of a slice that is done, which hold the gradients by the sums.
+    /// Takes the slots of a slice that is done, which hold the gradients with respect to the sums.
     pub(crate) fn add_slice(
         &self,
         slice: usize,

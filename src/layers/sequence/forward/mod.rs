@@ -64,7 +64,8 @@ fn check<T: Element>(
         return Err(Error::shape("outputs", problem.output_shape(), results.outputs.shape()));
     }
     if !results.state.is_empty() && results.state.len() != weights.states() {
-        return Err(Error::value("state", weights.states().to_string(), results.state.len()));
+        let expected = format!("{} arrays", weights.states());
+        return Err(Error::value("state", expected, results.state.len()));
     }
     for (number, state) in results.state.iter().enumerate() {
         let expected = [problem.inputs.shape()[0], 1, weights.state_size(number)];
@@ -116,7 +117,7 @@ fn slice_bytes<T: Element>(weights: &Weights<T>, problem: &Problem<'_, T>, plan:
     batch.saturating_mul(row.saturating_mul(size_of::<T>())).saturating_add(slices)
 }
 
-/// The planes of the outputs before and after a step, in turns, and [`EARLY`]'s.
+/// The planes of the outputs before and after a step, which alternate, and [`EARLY`]'s.
 const ONE_PHASE: &[usize] = &[1, 0];
 const TWO_PHASES: &[usize] = &[EARLY, 1, EARLY, 0];
 
@@ -209,7 +210,7 @@ impl<'a, T: Element> SliceForward<'a, T> {
         Ok(())
     }
 
-    /// All steps, each part on its own thread, or from some step on all on this one.
+    /// All steps, each part on its own thread; after some step perhaps all of them on this one.
     fn split(&mut self, team: &mut Team, stop: &Stop<'_>) -> Result<()> {
         let plan = self.plan;
         let work = |worker, part: &mut PartForward<'a, T>, turn: &mut Turn<'_, T>| {
@@ -220,8 +221,8 @@ impl<'a, T: Element> SliceForward<'a, T> {
     }
 }
 
-/// Takes the parts' steps from `first` on. Gives the next step: not the last one's, if the caller is
-/// to take the rest alone.
+/// Takes the parts' steps from `first` on. Returns the next step: not the end if the caller is to
+/// take the rest alone.
 fn walk<T: Element>(
     parts: &mut [PartForward<'_, T>],
     turn: &mut Turn<'_, T>,
@@ -257,7 +258,8 @@ fn walk<T: Element>(
     Ok(time)
 }
 
-/// Takes one step, phase by phase. Gives the next one, and whether the caller is to take it alone.
+/// Takes one step, phase by phase. Returns the next one, and whether the caller is to take it
+/// alone.
 fn one_step<T: Element>(
     parts: &mut [PartForward<'_, T>],
     turn: &mut Turn<'_, T>,

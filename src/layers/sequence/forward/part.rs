@@ -24,7 +24,7 @@ pub(crate) const EARLY: usize = 2;
 /// A part of a slice on its way forward.
 pub(crate) struct PartForward<'a, T: Element> {
     pub(crate) part: SlicePart<'a, T>,
-    /// Whether backward is to come, for which is kept what it reads.
+    /// Whether to keep what backward reads.
     keep: bool,
     /// Elements between the rows of the planes and of `operand`.
     pub(crate) stride: usize,
@@ -51,7 +51,7 @@ pub(crate) struct ForwardMemory<'a, T: Element> {
     windows: Option<Windows>,
 }
 
-/// What a part's steps take besides their chunk.
+/// What a part's steps need besides their chunk.
 struct Beside<'a, T: Element> {
     part: &'a SlicePart<'a, T>,
     steps_done: &'a mut usize,
@@ -121,7 +121,7 @@ impl<'a, T: Element> PartForward<'a, T> {
         Ok(())
     }
 
-    /// Gives back what was only wanted on the way: the next slice takes the same memory, from the
+    /// Releases what only the steps needed: the next slice gets the same memory, still in the
     /// cache.
     pub(crate) fn release(&mut self) {
         self.memory.staged = Buffer::default();
@@ -135,8 +135,8 @@ impl<'a, T: Element> PartForward<'a, T> {
         self.memory.kept
     }
 
-    /// Prepares the steps of a chunk: multiplies the inputs, or if its steps are to be swept perhaps
-    /// only those that the first steps want.
+    /// Prepares the steps of a chunk: multiplies the inputs or, if its steps are to be swept,
+    /// perhaps only those that the first steps need.
     pub(crate) fn begin(&mut self, chunk: &Range<usize>, sweeps: bool) -> Result<()> {
         self.fill(chunk);
         let part = &self.part;
@@ -176,7 +176,7 @@ impl<'a, T: Element> PartForward<'a, T> {
         self.kept_before(chunk.start, self.part.weights.layout.slots.len())
     }
 
-    /// A chunk, and what else its steps take.
+    /// A chunk, and what else its steps need.
     #[inline(always)] // a phase's struct is made in place: copying it costs 3 % of a small GRU's step
     fn chunk<'s>(&'s mut self, chunk: &Range<usize>) -> (Chunk<'s, 'a, T>, Beside<'s, T>) {
         let layout = self.part.weights.layout;
@@ -202,15 +202,15 @@ impl<'a, T: Element> PartForward<'a, T> {
         (chunk, Beside { part, steps_done: &mut memory.steps_done, operand, staged, kept_outputs })
     }
 
-    /// Whether nothing but the step itself is to be done at each step.
+    /// Whether each step needs nothing beyond the step itself.
     pub(crate) fn sweeps(&self) -> bool {
         self.part.weights.is_fused()
             && self.part.phases == 1
             && self.part.problem.dropout.recurrent.is_none()
     }
 
-    /// Takes steps of a chunk, where that is all to be done. Gives the next step, and whether the
-    /// caller is to take it alone.
+    /// Takes steps of a chunk that need nothing else. Returns the next step, and whether the caller
+    /// is to take it alone.
     pub(crate) fn sweep(
         &mut self,
         turn: &mut Turn<'_, T>,
@@ -294,7 +294,7 @@ impl<'a, T: Element> PartForward<'a, T> {
         Ok(())
     }
 
-    /// Takes the outputs of rows that do not take the step on to the next.
+    /// Carries the outputs of rows that do not take the step over to the next.
     #[inline(always)]
     fn carry_over(&self, active: &[u32], produced: &mut UnitsMut<'_, T>, previous: &[T]) {
         let rows = self.part.rows();
@@ -327,7 +327,7 @@ impl<'a, T: Element> PartForward<'a, T> {
         self.carry_over(active, produced, previous);
     }
 
-    /// Ends a step, after its phases: rows that did not take it repeat their output, or give zeros.
+    /// Ends a step, after its phases: rows that did not take it repeat their output, or have zeros.
     pub(crate) fn end_step(&mut self, step: usize, turn: &Turn<'_, T>) {
         let active = self.part.slice.active(step);
         if self.part.problem.return_sequences && active.len() < self.part.rows() {

@@ -151,7 +151,7 @@ impl<T: Element> PartForward<'_, T> {
         }
         let (slots_at, width) = (self.slots_at(chunk), weights.layout.slots.len());
         let Self { part, memory, .. } = self;
-        // Without masks and gaps the rows lie as the product wants them, if it wants no integers.
+        // Without masks and gaps the rows lie as the product needs them, if it needs no integers.
         let plain = count_masks == 0 && active.len() == part.rows() && !weights.is_int8();
         let from_end = weights.is_int8() && memory.steps_done % 2 == 1;
         for pass in mask_passes(weights.layout.slots, phase_slots, count_masks) {

@@ -2,9 +2,9 @@
 //! step.
 //!
 //! Many rows are cut into groups, each of which has sums of its own for the weights' gradients, and
-//! these into slices, which need nothing of each other. Few rows, whose steps cost as
-//! much as reading the weights, are one slice whose units are cut into parts, so that each core
-//! keeps its own share of the weights in its cache; then the cores meet after each step.
+//! these into slices, which need nothing from each other. Few rows, whose steps cost as much as
+//! reading the weights, are one slice whose units are cut into parts, so that each core keeps its
+//! own share of the weights in its cache; then the cores meet after each step.
 
 mod policy;
 mod slice;
@@ -47,7 +47,7 @@ impl Plan {
     ) -> Result<Self> {
         let [batch, time, _] = problem.inputs.shape();
         if u32::try_from(batch).is_err() {
-            return Err(Error::value("inputs", "a batch of less than 2^32 rows", batch));
+            return Err(Error::value("inputs", "fewer than 2^32 rows", batch));
         }
         let count = parts_of(weights, batch, threads);
         let blocks = weights.blocks();

@@ -12,12 +12,14 @@ use crate::machine::simd::Element;
 
 /// The most rows of a slice: enough to use a panel of weights often, few enough for the cache.
 const SLICE_ROWS: usize = 32;
-/// Rows of a slice, and a thread, from which slices lose nothing against parts: each weight that is
-/// read then serves as many multiply-adds as it takes time to read, from the second-level cache.
+/// Rows of a slice, and of a thread, from which on slices are no slower than parts: each weight
+/// that is read then serves as many multiply-adds as it takes time to read, from the second-level
+/// cache.
 const ROWS_FOR_NEAR_WEIGHTS: usize = 4;
 /// The same from the third-level cache, which on many servers gives each core a quarter of the speed.
 const ROWS_FOR_FAR_WEIGHTS: usize = 12;
-/// Multiply-adds of a step and part from which the cores' meeting after each step pays: about 1 us.
+/// Multiply-adds of a step and part from which on it pays that the cores meet after each step:
+/// about 1 us.
 const PART_WORK: usize = 20_000;
 /// Groups at most, and elements of all their sums for the weights' gradients.
 const GROUPS: usize = 8;
@@ -25,7 +27,7 @@ const GROUP_SUMS: usize = 1 << 18;
 /// Rows of a chunk to aim at: a long product, whose panels stay in the second-level cache.
 const CHUNK_ROWS: usize = 192;
 
-/// The number of threads that pay for so many products with all weights.
+/// The number of threads that are worthwhile for this many products with all weights.
 pub(crate) fn threads<T: Element>(
     weights: &Weights<T>,
     problem: &Problem<'_, T>,
@@ -70,21 +72,22 @@ pub(super) fn rows_of_slices(
 /// An order of the rows, and the number of steps of each.
 pub(super) type Lengths = (Option<Arc<Vec<u32>>>, Vec<usize>);
 
-/// Longest rows first, so that those which take a step are neighbours, and a slice's rows end at
+/// Longest rows first, so that the rows that take a step are neighbours, and a slice's rows end at
 /// about the same time: the order, if it is not the batch's own, and each row's steps in it. Both
 /// are empty without a mask.
 pub(super) fn by_length<T: Element>(problem: &Problem<'_, T>) -> Result<Lengths> {
     if !problem.is_masked() {
         return Ok((None, Vec::new()));
     }
-    // Each slice will take as much: without it, no mask need be read.
+    // Each slice will need as much memory: if there is none, the mask need not be read.
     drop(lists::room::<usize>(problem.inputs.shape()[1].saturating_add(1))?);
     let steps = (0..problem.inputs.shape()[0]).map(|row| problem.steps_of(row)).listed()?;
     if steps.is_sorted_by(|a, b| a >= b) {
         return Ok((None, steps));
     }
     let mut order = (0..steps.len() as u32).listed()?;
-    // Rows of as many steps in the batch's order: a stable sort would take memory that may not be there.
+    // Rows of as many steps in the batch's order: a stable sort would need memory, which may have
+    // run out.
     order.sort_unstable_by_key(|&row| (std::cmp::Reverse(steps[row as usize]), row));
     let steps = order.iter().map(|&row| steps[row as usize]).listed()?;
     Ok((Some(Arc::new(order)), steps))
@@ -130,8 +133,8 @@ pub fn slices(batch: usize, threads: usize, tile_rows: usize) -> usize {
         return batch;
     }
     let fewest = batch.div_ceil(SLICE_ROWS);
-    // Twice as many as threads, if they are not too small for that: one that is kept from its work
-    // for a while then leaves some to the others.
+    // Twice as many as threads, if they are not too small for that: if one of them is held up for a
+    // while, the others can take over some of its work.
     let spare = if threads > 1 && batch >= 4 * threads * tile_rows { 2 } else { 1 };
     let shared = fewest.next_multiple_of(threads * spare);
     // A slice of less than half a tile wastes more than a second thread gains.

@@ -8,7 +8,7 @@ use std::ops::Range;
 pub struct Windows(usize);
 
 impl Windows {
-    /// Windows of so many rows.
+    /// Windows of `rows` rows.
     #[must_use]
     pub fn of(rows: usize) -> Self {
         Self(rows)

@@ -16,8 +16,8 @@ use crate::machine::caches;
 use crate::machine::simd::{Element, Kernel, Simd};
 
 /// How the input's product of a cell is cut: tiles of rows times gates of a block of units, as many
-/// sums as there are registers for, and each tile's depth into some pieces. The steps of as many rows
-/// as a tile has then have room for all pieces.
+/// sums as there are registers for, and each tile's depth into pieces. Between them, the steps of
+/// as many rows as a tile has take all pieces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
     EightByTwo,
@@ -28,7 +28,7 @@ pub(crate) enum Cut {
 }
 
 impl Cut {
-    /// The cut for a cell with so many gates.
+    /// The cut for a cell with this many gates.
     pub(crate) const fn of(gates: usize) -> Self {
         match gates {
             4 => Self::EightByTwo,
@@ -67,12 +67,13 @@ impl Cut {
     }
 }
 
-/// Weights so small that the first-level cache keeps most are not waited for.
+/// Nobody waits for weights so small that the first-level cache keeps most of them.
 const CACHED_BYTES: usize = 48 << 10;
-/// How many tiles of rows a window has if the second-level cache cannot keep both operands besides
-/// what else is in use: reading the kernel once more for every tile would take longer than is saved.
+/// How many tiles of rows a window has if the second-level cache cannot keep both operands beside
+/// everything else in use: reading the kernel once more for every tile would take longer than it
+/// saves.
 const TALL: usize = 3;
-/// Inputs so few that their product is not worth the loads and stores of its sums.
+/// With fewer features than this, the product is not worth the loads and stores of its sums.
 const FEW_FEATURES: usize = 32;
 
 /// The windows, if it pays to multiply ahead for these blocks of units.
@@ -115,7 +116,7 @@ pub(crate) struct Ahead<'a, T: Element> {
     rows: usize,
     /// Vectors of a row and block.
     width: usize,
-    /// The first row of the window at hand; none if all that is left is multiplied.
+    /// The first row of the current window; none once everything is multiplied.
     window: Option<usize>,
     /// The next piece of it.
     piece: usize,

@@ -1,5 +1,4 @@
-//! One step of a slice's active rows on the way back: the cell's equations, and what they read and
-//! write.
+//! One step backward of a slice's active rows: the cell's equations, and what they read and write.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -13,8 +12,9 @@ use crate::machine::memory::View;
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::UnitsMut;
 
-/// Gradients by states below this count as zero. They would shrink on to subnormal numbers, for which
-/// some CPUs take a hundred times as long, and are far below the rounding of any gradient that counts.
+/// Gradients with respect to states below this count as zero. They would keep shrinking to
+/// subnormal numbers, which take some CPUs a hundred times as long, and are far below the rounding
+/// of any gradient that counts.
 const fn tiny<T>() -> f64 {
     // 2^-100 and 2^-900
     if size_of::<T>() == 4 { 7.888_609_052_210_118e-31 } else { 1.183_052_186_166_774_7e-271 }
@@ -31,29 +31,34 @@ pub(crate) struct StepBack<'a, 'o, T: Element> {
     pub(crate) phase: usize,
     /// The rows that take the step.
     pub(crate) active: &'a [u32],
-    /// The chunk's slots: what forward kept on entry, gradients by the sums on return.
+    /// The chunk's slots: what forward kept on entry, gradients with respect to the sums on return.
     pub(crate) slots: &'a mut [T],
     pub(crate) place: Place,
     /// The part's outputs before the step, by position; empty if the cell does not read them.
     pub(crate) previous: &'a [T],
     /// The other states before the step, in the order of the chunk.
     pub(crate) kept_state: &'a [T],
-    /// The gradient by the part's outputs after the step on entry, by those before it on return but
-    /// for the product; by row of the slice.
+    /// The gradient with respect to the part's outputs after the step on entry, on return with
+    /// respect to those before it, except through the product; by row of the slice.
     pub(crate) d_output: &'a mut [T],
     /// Elements between two rows of `d_output`, `d_operand` and `previous`.
     pub(crate) stride: usize,
-    /// The gradient by the caller's outputs, and the step, where it is to join `d_output` first.
+    /// The gradient with respect to the caller's outputs, and the step, where it is to join
+    /// `d_output` first.
     pub(crate) d_outputs: Option<(View<'a, T>, usize)>,
     /// The rows' slice.
     pub(crate) slice: &'a Slice,
-    /// The gradient by what the phase produced, if that was not the output; by row of the slice.
+    /// The gradient with respect to what the phase produced, if that was not the output; by row of
+    /// the slice.
     pub(crate) d_operand: &'a [T],
-    /// The gradients by the other states, `[block of the part][row of the slice][state]`.
+    /// The gradients with respect to the other states, `[block of the part][row of the
+    /// slice][state]`.
     pub(crate) d_state: &'a mut [T],
-    /// Those by the weights of each unit alone, `[block of the part][row of the slice][vector]`.
+    /// Those with respect to the weights of each unit alone, `[block of the part][row of the
+    /// slice][vector]`.
     pub(crate) d_vectors: &'a mut [T],
-    /// The gradients by the sums once more, `[position][slot][units]`, for the products.
+    /// The gradients with respect to the sums once more, `[position][slot][units]`, for the
+    /// products.
     pub(crate) d_sums: &'a mut UnitsMut<'o, T>,
     /// The part's blocks of units.
     pub(crate) blocks: Range<usize>,
@@ -90,7 +95,7 @@ where
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        // Never called: a small level looks its functions up.
+        // Never called: a small level looks up its functions at run time.
         if const { A::FUSED && S::SMALL } {
             return;
         }

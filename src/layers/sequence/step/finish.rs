@@ -4,9 +4,9 @@ use crate::cells::{Cell, MAX_STATES};
 use crate::kernels::activation::Activations;
 use crate::machine::simd::{Element, Simd};
 
-/// Gives what the phase produces from the output before the step, the other states, which are carried
-/// on, and the block's weights of each unit alone. The slots then hold what backward and the next phase
-/// want, if either is to come.
+/// Returns what the phase produces from the output before the step, the other states, which it
+/// updates, and the block's weights of each unit alone. The slots then hold what backward and the
+/// next phase need, if either follows.
 #[inline(always)]
 pub(crate) fn equations<T, C, A, S, const PHASE: usize, const W: usize>(
     s: S,

@@ -17,8 +17,8 @@ use crate::machine::memory::ViewMut;
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::UnitsMut;
 
-/// How many of the remaining blocks of units to compute at once: as give the multiply-adds enough
-/// chains, four vectors of columns, or eight if there is only one row.
+/// How many of the remaining blocks of units to compute at once: enough to give the multiply-adds
+/// independent chains, which are four vectors of columns, or eight if there is only one row.
 #[inline(always)]
 fn group<const G: usize>(rest: usize, one: bool, multiplies: bool) -> usize {
     if !multiplies {
@@ -68,12 +68,12 @@ pub(crate) struct Chunk<'a, 'v, T: Element> {
     /// The recurrent weights of the last of the blocks, if its slots lie side by side in the first
     /// one or two.
     pub(crate) tail: Option<&'a Packed<T>>,
-    /// Sums before a step, what backward wants after it, if it is to be kept.
+    /// Sums before a step; after it what backward needs, if that is to be kept.
     pub(crate) slots: &'a mut [T],
     pub(crate) keep: bool,
     /// The states but the output, `[block of the part][row of the slice][state]`.
     pub(crate) state: &'a mut [T],
-    /// Where those before each step are kept for backward, in the order of the chunk.
+    /// Where the states before each step are kept for backward, in the order of the chunk.
     pub(crate) kept_state: Option<&'a mut [T]>,
     /// The part's units of the caller's outputs, if every step's are wanted.
     pub(crate) outputs: Option<&'a mut ViewMut<'v, T>>,
@@ -149,7 +149,7 @@ where
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        // Never called: a small level looks its functions up.
+        // Never called: a small level looks up its functions at run time.
         if const { A::FUSED && S::SMALL } {
             return;
         }
@@ -180,10 +180,11 @@ where
         }
     }
 
-    /// Walks the blocks of units, as many at once as give the multiply-adds enough chains: four
+    /// Walks the blocks of units, as many at once as the multiply-adds need for enough chains: four
     /// vectors of columns, or eight if there is only one row. Each group's equations follow its
     /// product at once, through the slots, while the sums are in the first-level cache: inlined
-    /// behind every size of tile instead, the equations took half the crate's time to compile again.
+    /// behind every size of tile instead, the equations took half the crate's time to compile
+    /// again.
     #[inline(always)]
     fn all_blocks<S: Simd<T>, const G: usize, const W: usize>(mut self, s: S) {
         let one = self.of.active.len() == 1;

@@ -1,4 +1,5 @@
-//! One step of a slice's rows, for the cell at hand: products on register tiles, equations on their sums.
+//! One step of a slice's rows, for the given cell: products on register tiles, equations on their
+//! sums.
 
 /// Runs `OfCell`, a kernel for a cell's phase and its functions, for `$of`: which phase that is, and
 /// whether the functions of the `$weights` are those compiled in, is only known at run time.

@@ -18,7 +18,7 @@ pub(crate) fn is_single<T: Element>(weights: &Weights<T>, rows: usize) -> bool {
     rows == 1 && weights.is_fused() && !weights.recurrent.iter().any(Packed::is_halved)
 }
 
-/// One phase of the step, for the cell at hand.
+/// One phase of the step, for the given cell.
 pub(crate) struct RowStep<'a, T: Element> {
     pub(crate) weights: &'a Weights<T>,
     pub(crate) phase: usize,
@@ -61,7 +61,7 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> Kernel<T> for OfCell<'_, T, C, 
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        // As many blocks at once as give the multiply-adds about eight chains.
+        // As many blocks at once as the multiply-adds need for about eight chains.
         if const { !S::FUSED } {
             return;
         }
@@ -139,8 +139,8 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
             let recurrent = &of.weights.recurrent[PHASE];
             add_product::<T, S, PB, W, F, G>(s, &mut sums, of.operand, recurrent, block);
         }
-        // Through memory that stays in the first-level cache: inlined `PB` times the equations
-        // would be compiled as often.
+        // Through memory that stays in the first-level cache: inlined, the equations would be
+        // compiled `PB` times.
         for (b, sums) in sums.iter().enumerate() {
             s.vectors_mut(of.slots)[(block + b) * W..][..W].copy_from_slice(sums);
         }

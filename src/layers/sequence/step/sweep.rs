@@ -1,5 +1,5 @@
-//! Many steps of a part in one kernel, where nothing but the step itself is to be done between them:
-//! a small layer's step costs less than entering a kernel.
+//! Many steps of a part in one kernel, where nothing else is to be done between them: a small
+//! layer's step costs less than entering a kernel.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -63,7 +63,7 @@ impl<T: Element, C: Cell<T>> Kernel<T> for OfCell<'_, '_, '_, T, C> {
     }
 }
 
-/// Gives the step before which the others have left, if they have.
+/// Returns the step before which the others have left, if they have.
 #[inline(always)]
 fn sweep<T: Element, C: Cell<T>, S: Simd<T>>(
     s: S,

@@ -1,4 +1,4 @@
-//! A cell's weights, packed once for the machine at hand.
+//! A cell's weights, packed once for this machine.
 
 pub(crate) mod tail;
 
@@ -15,11 +15,11 @@ use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Level};
 use tail::Tail;
 
-/// Multiply-adds that take as long as a gate's activation and what a step does with it: measured from
-/// 20 to 256 units, forward and backward.
+/// The number of multiply-adds that take as long as a gate's activation and its use in a step:
+/// measured from 20 to 256 units, forward and backward.
 const ELEMENTWISE: usize = 40;
 
-/// A cell's weights, packed; what backward and dropout want besides is packed on first use.
+/// A cell's weights, packed; what backward and dropout need besides is packed on first use.
 pub struct Weights<T: Element> {
     pub(crate) cell: CellKind,
     pub(crate) layout: Layout,
@@ -39,7 +39,7 @@ pub struct Weights<T: Element> {
     pub(crate) input_bias: Buffer<T>,
     /// What the slots that the input's product leaves out start from, `[block][slot][LANES]`.
     pub(crate) recurrent_bias: Buffer<T>,
-    /// What the cell gives is multiplied by this, if it is not the output itself.
+    /// What the cell produces is multiplied by this, unless it is the output itself.
     pub(crate) projection: Option<Packed<T>>,
     /// The weights of each unit alone, `[block][vector][LANES]`.
     pub(crate) vectors: Buffer<T>,
@@ -49,7 +49,7 @@ pub struct Weights<T: Element> {
     by_slot: OnceLock<BySlot<T>>,
 }
 
-/// The transposes, for gradients on their way back. Depth runs over slots, then units.
+/// The transposes, for the backward pass. Depth runs over slots, then units.
 pub(crate) struct Transposed<T: Element> {
     pub(crate) kernel: Packed<T>,
     pub(crate) recurrent: Vec<Packed<T>>,
@@ -280,7 +280,7 @@ impl<T: Element> Weights<T> {
         self.projection.as_ref().map_or(0, Packed::blocks)
     }
 
-    /// Multiply-adds of one step of one row, and those that its gates take as long as.
+    /// Multiply-adds of one step of one row, with its gates counted as the multiply-adds they cost.
     pub(crate) fn work(&self) -> usize {
         (self.features + ELEMENTWISE) * self.layout.gates * self.units + self.recurrent_work()
     }
@@ -301,7 +301,7 @@ impl<T: Element> Weights<T> {
         self.outputs * self.layout.recurrent() * self.units
     }
 
-    /// Elements between two rows of gradients by the sums, `[row][slot][units]`.
+    /// Elements between two rows of gradients with respect to the sums, `[row][slot][units]`.
     pub(crate) fn d_sums_stride(&self) -> usize {
         row_stride(self.layout.slots.len() * self.units)
     }
@@ -317,10 +317,10 @@ impl<T: Element> Weights<T> {
         if self.projection.is_some() { 0..self.outputs } else { self.units_of(blocks) }
     }
 
-    /// Refuses weights that are for inference alone.
+    /// Refuses weights that are for inference only.
     pub(crate) fn check_exact(&self) -> Result<()> {
         if self.precision != Precision::Full {
-            let expected = "weights of full precision, for gradients and for masks of each gate";
+            let expected = "full precision, which gradients and a mask for each gate require";
             return Err(Error::value("weights", expected, self.precision.name()));
         }
         Ok(())
@@ -361,8 +361,8 @@ impl<T: Element> Weights<T> {
     }
 }
 
-/// The level in use, for so many units: few enough for half a vector take AVX2. Fewer still have all
-/// sums of a row in one vector of AVX-512, see [`tail`].
+/// The level in use, for `units` units: AVX2 if they fill half a vector or less. Fewer still have
+/// all sums of a row in one vector of AVX-512, see [`tail`].
 fn level_of<T: Element>(units: usize) -> Result<Level> {
     let level = Level::for_rows::<T>(units)?;
     if 2 * units > level.lanes::<T>() { Ok(level) } else { Level::current() }
@@ -377,15 +377,14 @@ fn lazily<V>(cell: &OnceLock<V>, make: impl FnOnce() -> Result<V>) -> Result<&V>
     Ok(cell.get_or_init(|| made))
 }
 
-/// The operand as it is to be kept; `argument` is what its weights are called.
+/// The operand as it is to be kept; `argument` is what an error calls its weights.
 fn kept<T: Element>(
     packed: Packed<T>,
     precision: Precision,
     argument: &'static str,
 ) -> Result<Packed<T>> {
     if precision != Precision::Full && !T::HALVES {
-        let expected = format!("{} with float32 weights", precision.name());
-        return Err(Error::value("precision", expected, "float64"));
+        return Err(Error::value("precision", "full, for float64 weights", precision.name()));
     }
     match precision {
         Precision::Full => Ok(packed),

@@ -1,8 +1,8 @@
-//! The last block of units, where few of its lanes are units: 100 units are six blocks of sixteen and
-//! four more. Its slots then lie side by side in one vector or two, a quarter or a half of the lanes
-//! each, and its products take as much less time. Every sum is the same chain of multiply-adds as
-//! elsewhere; a slot that a product leaves out is multiplied by zeros, which changes no sum of finite
-//! numbers.
+//! The last block of units, where few of its lanes are units: 100 units are six blocks of sixteen
+//! and four more. Its slots then lie side by side in one vector or two, a quarter or a half of the
+//! lanes each, and its products take a quarter or a half of the time. Every sum is the same chain
+//! of multiply-adds as elsewhere; a slot that a product leaves out is multiplied by zeros, which
+//! changes no sum of finite numbers.
 
 use crate::cells::Layout;
 use crate::error::Result;
