@@ -1,5 +1,5 @@
 //! Runs the hot paths once each, so that `make bench-check` can count their instructions under
-//! valgrind: counts do not depend on the clock, nor on what else the machine does.
+//! valgrind: counts depend neither on the clock nor on what else the machine does.
 //!
 //! `all`, or the names of cases, runs them one after the other and prints their names. What a case
 //! does before and after its call of [`measured`] does not count. One thread, and caches of one size
@@ -67,7 +67,7 @@ enum Case {
     Pack(CellKind, [usize; 4]),
     Dense([usize; 3]),
     DenseBackward([usize; 3]),
-    /// An update of so many weights in two arrays.
+    /// An update of this many weights in two arrays.
     Update(Rule, usize),
     /// A step of training of a recurrent layer and Dense with Adam, or only its forward pass.
     Plan(CellKind, [usize; 4], bool),
@@ -279,7 +279,7 @@ fn update(rule: Rule, weights: usize) {
     });
 }
 
-/// A step of a small model, forks in it: gathered, forward, judged, backward, updated.
+/// A step of a small model with forks: gathered, forward, judged, backward, updated.
 fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool) {
     let setting = Setting {
         cell,

@@ -2,7 +2,7 @@
 
 An embedding of characters, an LSTM and a softmax learn to give the next character of *Pride and
 Prejudice* (chapters 1 to 23, see `data/pride_and_prejudice.md`); the last tenth of the text is held
-out. What they have learnt then goes on from a line of the held-out text: a character is drawn from
+out. The trained model then continues a line of the held-out text: a character is drawn from
 the predicted probabilities, sharpened by a temperature, and is the next input.
 
 The model reads windows of text; to write, it must take one character at a time and keep its states.
@@ -10,7 +10,7 @@ That is a second model with the same weights, `stateful=True` and a batch of one
 `model.stream()`, which Keras does not have: the program writes with both, checks that the texts are
 equal to the letter, and compares the times.
 
-Prints the bits that a held-out character costs, 1.92 after a minute on two cores of an AMD EPYC
+Prints the cost of a held-out character in bits, 1.92 after a minute on two cores of an AMD EPYC
 (4.43 by the frequencies of characters alone), and texts at three temperatures. With `import keras`
 in place of ferrnn the same program runs on Keras, and leaves out the stream.
 
@@ -46,7 +46,7 @@ class Characters:
         return len(self.characters)
 
     def encode(self, text: str) -> Array:
-        """One number a character."""
+        """One number per character."""
         return np.array([self.index[character] for character in text])
 
 
@@ -115,7 +115,7 @@ class ShowText(keras.callbacks.Callback):
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
-    """Trains and writes; gives the bits per character and the texts by temperature."""
+    """Trains and writes; returns the bits per character and the texts by temperature."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--characters", type=int, default=None, help="read so many, not all")
     parser.add_argument("--units", type=int, default=256)
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     split = len(text) - len(text) // 10
     ids = characters.encode(text)
     shares = np.bincount(ids[:split], minlength=len(characters)) / split
-    start = text.index("\n\n", split) + 2  # a paragraph that was not read
+    start = text.index("\n\n", split) + 2  # a paragraph that was not trained on
     seed = text[start : start + 60]
 
     model = make_model(len(characters), options.units)

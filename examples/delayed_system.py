@@ -1,4 +1,4 @@
-"""Learns a system with a memory, y(t) = x(t)^2 + x(t-3), from nothing but random input."""
+"""Learns a system with a memory, y(t) = x(t)^2 + x(t-3), from random input alone."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def draw(x: Array, truth: Array, forecast: Array, history: dict[str, list[float]
 
 
 def main(arguments: Sequence[str] | None = None) -> float:
-    """Trains on random input, tests on other random input, draws; gives R² on the latter."""
+    """Trains on random input, tests on other random input, draws; returns R² on the latter."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default="build/examples", help="directory of the picture")
     parser.add_argument("--epochs", type=int, default=40)

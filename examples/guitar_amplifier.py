@@ -7,7 +7,7 @@ reader has to know is the order of the weights. Without an input file, it plucks
     python examples/guitar_amplifier.py MODEL.json
     python examples/guitar_amplifier.py MODEL.nam --input dry.wav --output wet.wav
 
-Prints the time per sample, beside the 21 microseconds that there are at 48 kHz.
+Prints the time per sample, beside the 21 microseconds that 48 kHz allow.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def read_nam(data: Mapping[str, Any]) -> tuple[keras.Sequential, dict[str, Array
 
 
 def pluck(seconds: float, pitch: float = 110.0) -> Array:
-    """A plucked string after Karplus and Strong: noise that goes round, ever softer."""
+    """A plucked string after Karplus and Strong: noise that circulates, ever softer."""
     period = round(RATE / pitch)
     sound = np.zeros(int(RATE * seconds) + period + 1, "float32")
     sound[:period] = np.random.default_rng(1).uniform(-0.5, 0.5, period)
@@ -125,7 +125,7 @@ def write_wave(path: Path, sound: Array) -> None:
 
 
 def play(model: keras.Sequential, states: Mapping[str, Array], dry: Array) -> tuple[Array, float]:
-    """What comes out, and the seconds that a sample took."""
+    """The output, and the seconds per sample."""
     stream = model.stream()
     stream.state = {**stream.state, **states}
     wet = np.empty((len(dry), 1), "float32")
@@ -137,7 +137,7 @@ def play(model: keras.Sequential, states: Mapping[str, Array], dry: Array) -> tu
 
 
 def main(arguments: Sequence[str] | None = None) -> Array:
-    """Plays, and gives what came out."""
+    """Plays, and returns the output."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--input", type=Path, help="a WAV file; without, a plucked string")

@@ -70,7 +70,7 @@ def stacked(kind: type[Any]) -> tuple[Any, Any, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, tuple[Any, ...]]:
-    """Goes through all layers; gives what each returned."""
+    """Goes through all layers; returns what each returned."""
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     keras.utils.set_random_seed(0)
     layers = keras.layers

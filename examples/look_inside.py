@@ -1,4 +1,4 @@
-"""A GRU learns to keep the value that stands at a mark, and shows how: its gates, its inputs' part.
+"""A GRU learns to keep the value that stands at a mark, and shows how, by gates and by inputs.
 
 Each sequence has values and marks, one mark at a random step; the target is the value there. What
 the model does can be seen: its update gates close when the mark comes and stay closed.
@@ -30,7 +30,7 @@ def make_samples(count: int, seed: int) -> tuple[Any, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> float:
-    """Trains, tests, draws; gives the share of the attributions that is at the mark."""
+    """Trains, tests, draws; returns the share of the attributions that is at the mark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", default="build/examples", help="directory of the pictures")
     parser.add_argument("--epochs", type=int, default=40)

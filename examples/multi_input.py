@@ -2,12 +2,12 @@
 
 A functional model on the weather of Seattle. A GRU reads the measurements of two weeks, an
 `Embedding` takes the word for today's sky (sun, rain, fog, ...), and the time of the year comes as
-two numbers. Two heads share what these give: `warmth` is a change of temperature, with its own
+two numbers. Two heads share their outputs: `warmth` is a change of temperature, with its own
 loss, and `rain` a probability, with its own loss and metrics. Inputs, targets, losses, weights and
 sample weights are dicts by name; days of recent years count more in the temperature.
 
 The model is written to a `.keras` file, read back, and drawn as SVG. Prints the errors of 2015
-beside "tomorrow is like today" and "as often as it rained before".
+beside those of "tomorrow is like today" and "as often as it rained before".
 
     python examples/multi_input.py
 """
@@ -107,7 +107,7 @@ def make_model(words: int) -> keras.Model:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Trains, writes, reads back, tests; gives the errors and accuracies by name."""
+    """Trains, writes, reads back, tests; returns the errors and accuracies by name."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="build/examples", help="directory of model and drawing")
     parser.add_argument("--epochs", type=int, default=40, help="stop after so many at the latest")

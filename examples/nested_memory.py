@@ -1,13 +1,13 @@
-"""A custom cell with nested inputs and states: it remembers what it was told to remember.
+"""A custom cell with nested inputs and states: it remembers what it is told to remember.
 
-Symbols pass by, one of them marked; at the end the marked one has to be named. Symbols and marks
-are two series, given as a dict: each step of the cell gets a dict as well. The cell keeps two
+Symbols pass by, one of them marked; at the end the cell has to name the marked one. Symbols and
+marks are two series, given as a dict: each step of the cell gets a dict as well. The cell keeps two
 things beside its output: a running summary, and a memory of a few slots that it writes to at the
 mark and reads at every step. It is written in plain `keras.ops`: no backward pass, the tracer finds
 the gradients. Prints how often the marked symbol is named in new sequences, beside guessing.
 
-(Nested states run on Keras 3 as well. Nested inputs were Keras 2's, and are ferrnn's; in Keras 3
-the cell of its own guide fails, https://github.com/keras-team/keras-io/issues/2142.)
+(Nested states run on Keras 3 as well. Nested inputs worked in Keras 2 and work here; in Keras 3 the
+cell of its own guide fails, https://github.com/keras-team/keras-io/issues/2142.)
 
     python examples/nested_memory.py
 """

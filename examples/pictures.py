@@ -1,4 +1,4 @@
-"""What the examples' pictures share: one look, one place, and a word if matplotlib is missing."""
+"""What the examples' pictures share: a look, a folder, a message if matplotlib is missing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LOOK: dict[Any, Any] = {
 
 
 def figure(panels: list[str], *, width: float = 10.0, height: float = 6.5) -> tuple[Any, Any]:
-    """A figure and its axes by name, laid out as the strings draw it: `["aa", "bc"]`."""
+    """A figure and its axes by name, laid out as the strings show: `["aa", "bc"]`."""
     rcParams.update(_LOOK)
     made = Figure(figsize=(width, height), layout="constrained")
     return made, made.subplot_mosaic("\n".join(panels))
@@ -73,7 +73,7 @@ def draw_errors(axes: Any, errors: dict[str, float], unit: str) -> None:
 
 
 def save(made: Any, directory: str | Path, name: str) -> Path:
-    """Writes the picture as PNG and gives its path."""
+    """Writes the picture as PNG and returns its path."""
     path = Path(directory) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     made.savefig(path)

@@ -1,16 +1,16 @@
 """Runs the networks of walking robots at their control rate: an actuator, and a policy.
 
-An actuator network tells the torque that a motor gives from the error of its position and its
-velocity; simulators use it in place of a formula. Here twelve of them, one for each joint of a
-robot, drive joints of some inertia along a sine: one call of a stream a step for all twelve.
-With `--policy`, a recurrent policy reads random observations instead.
+An actuator network predicts the torque of a motor from the error of its position and its velocity;
+simulators use it in place of a formula. Here twelve of them, one for each joint of a robot, drive
+joints with inertia along a sine: one call of a stream per step for all twelve. With `--policy`, a
+recurrent policy reads random observations instead.
 
     python examples/robot_actuator.py anydrive_v3_lstm.pt
     python examples/robot_actuator.py motion_g1.pt --policy
 
 The files are TorchScript, from github.com/leggedrobotics/legged_gym and
 github.com/unitreerobotics/unitree_rl_gym; PyTorch is not needed. Prints how much of the millisecond
-a step takes that there is at 1 kHz.
+available at 1 kHz a step takes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def follow(policy: keras.Sequential, steps: int) -> Array:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Runs the robot, and gives what was measured."""
+    """Runs the robot, and returns the measurements."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--policy", action="store_true", help="the model is a policy")

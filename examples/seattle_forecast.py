@@ -2,11 +2,11 @@
 
 Tomorrow is forecast by two GRU layers. The years are kept apart: 2012 and 2013 train, 2014 decides
 when to stop, 2015 is only looked at for the final error. Means and deviations for scaling come from
-the training years. What the model gives is the change from today to tomorrow, so that its work
-begins where "tomorrow = today" ends.
+the training years. The model predicts the change from today to tomorrow, so that it starts where
+"tomorrow = today" leaves off.
 
 The seven days come from `RecurrentForecaster`, with intervals: it forecasts each week of 2015 from
-the days before it, and the program counts how often the truth was inside.
+the days before it, and the program counts how often they contained the truth.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def weeks_ahead(weather: keras.datasets.DailyWeather, epochs: int) -> Backtest:
 
 
 def report(weeks: Backtest) -> dict[str, float]:
-    """Prints the last week of the backtest, and what the intervals were worth over all weeks."""
+    """Prints the last week of the backtest, and how good the intervals were over all weeks."""
     rows = weeks.forecasts
     last = rows["cutoff"] == rows["cutoff"].max()
     print(f"\nSeven days from {rows['cutoff'][last][0].astype('M8[D]')}, in °C:")
@@ -188,7 +188,7 @@ def draw_week(axes: Any, test: Windows, weeks: Backtest) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Trains, tests, prints and draws; gives the test errors by name."""
+    """Trains, tests, prints and draws; returns the test errors by name."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", default="build/examples", help="directory of the picture")
     parser.add_argument("--epochs", type=int, default=60, help="stop after so many at the latest")

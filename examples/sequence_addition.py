@@ -1,14 +1,14 @@
 """Learns to add two numbers that are written as text: "37+125" in, "162" out, digit by digit.
 
 The classic first example of sequence to sequence learning. One LSTM reads the question, a
-character a step, and its last output is all that is kept of it; `RepeatVector` hands that to a
+character a step, and only its last output is kept; `RepeatVector` hands that to a
 second LSTM once for each character of the answer. The question is read backwards, so that the
 digits that decide the last digit of the answer, and the first carry, come first.
 
 Prints, every few epochs, some sums that the network is not trained on, with its answers and whether
-they are right; at the end the share of such sums that are answered without one wrong digit: 100.0%
-after a minute on two cores of an AMD EPYC. With `import keras` in place of ferrnn the same program
-runs on Keras.
+they are right; at the end the share of such sums that are answered without a single wrong digit:
+100.0% after a minute on two cores of an AMD EPYC. With `import keras` in place of ferrnn the same
+program runs on Keras.
 
     python examples/sequence_addition.py
 """
@@ -48,7 +48,7 @@ class CharacterTable:
 
 
 def make_sums(count: int, digits: int, seed: int) -> tuple[list[str], list[str]]:
-    """So many different questions and their answers, padded with blanks to one length.
+    """Different questions and their answers, padded with blanks to one length.
 
     The number of digits of each operand is drawn first, so that short ones are not rare; `3+45` and
     `45+3` count as one question, of which only one form is kept.
@@ -104,7 +104,7 @@ class ShowSums(keras.callbacks.Callback):
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Trains, and gives the share of unseen sums that are answered entirely right."""
+    """Trains, and returns the share of unseen sums that are answered entirely right."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--digits", type=int, default=3, help="of each operand, at most")
     parser.add_argument("--samples", type=int, default=50000)

@@ -6,21 +6,21 @@
     {"outputs": [0.0713]}
 
 `POST /sessions/{id}/steps` takes one step `[features]` or several `[steps, features]`, and opens
-the session if there is none of that name. `GET /sessions/{id}/state` shows its states, `DELETE
-/sessions/{id}` forgets it, `GET /health` says how the service is. Errors are JSON as well:
+the session if it does not exist. `GET /sessions/{id}/state` shows its states, `DELETE
+/sessions/{id}` forgets it, `GET /health` reports on the service. Errors are JSON as well:
 `{"error": "..."}`.
 
-What waits is gathered and takes its step in one call of the engine, in a thread of its own; what
-comes meanwhile makes the next batch. The requests of one session are answered in the order in which
-they came. Where too many wait, or too many sessions are open, the answer is 503 with
-`Retry-After`. A step that was taken in is taken, even if the client has gone.
+Waiting requests are gathered and take their steps in one call of the engine, in a thread of its
+own; those that arrive meanwhile make the next batch. The requests of one session are answered in
+the order in which they came. Where too many wait, or too many sessions are open, the answer is 503
+with `Retry-After`. A step that was accepted is taken, even if the client has gone.
 
 The states of all sessions are written to the file `--state`, whole or not at all, every
-`--save-every` seconds and at SIGTERM, when the service takes no more connections and has answered
-what waits. It reads them when it starts again: `GET /sessions/{id}/state` says how many `steps` a
-session has taken, so that after a crash a client knows from where to go on.
+`--save-every` seconds and at SIGTERM, when the service accepts no more connections and has answered
+the waiting requests. It reads them when it starts again: `GET /sessions/{id}/state` says how many
+`steps` a session has taken, so that after a crash a client knows where to continue.
 
-Needs `pip install ferrnn[serve]`. It has neither passwords nor TLS: put a proxy before it.
+Needs `pip install ferrnn[serve]`. It has neither passwords nor TLS: put a proxy in front of it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ NAME = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 def failed(status: int, sentence: str, **headers: str) -> JSONResponse:
-    """An error, in a sentence."""
+    """An error, as a sentence."""
     return JSONResponse({"error": sentence}, status, headers)
 
 

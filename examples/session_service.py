@@ -1,4 +1,4 @@
-"""What `serve_sessions.py` serves, without HTTP: what waits takes its steps together."""
+"""What `serve_sessions.py` serves, without HTTP: waiting requests take their steps together."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 LOG = logging.getLogger(__name__)
-# Sessions whose states are copied between two batches while they are saved: requests wait so long.
+# Sessions whose states are copied between two batches while they are saved: requests wait for that
+# long.
 TOGETHER = 256
 
 
 class SessionStates(Protocol):
-    """What the service asks of `model.sessions()`; other engines can be served as well."""
+    """What the service needs of `model.sessions()`; other engines can be served as well."""
 
     def __iter__(self) -> Iterator[Hashable]: ...
     def __contains__(self, session: object) -> bool: ...
@@ -37,7 +38,7 @@ class SessionStates(Protocol):
 
 @dataclass(frozen=True)
 class Limits:
-    """What the service refuses, and when it forgets."""
+    """What the service refuses, and when it drops sessions."""
 
     sessions: int = 10_000  # that are open
     waiting: int = 1_000  # requests that are not answered yet
@@ -74,7 +75,7 @@ class Busy(Exception):  # noqa: N818 - it is a state of the service, not a fault
 
 
 class UnknownError(Exception):
-    """There is no session of that name."""
+    """No session has that name."""
 
 
 class Service:
@@ -95,10 +96,10 @@ class Service:
         self.states, self.features, self.dtype = states, features, np.dtype(dtype)
         self.limits = limits
         self.batches = self.steps = self.count = 0
-        self.saved = time.monotonic()  # what there was then is in the file, if there is one
+        self.saved = time.monotonic()  # the sessions of that time are in the file, if there is one
         self._taken = {str(session): 0 for session in states} | dict(taken or {})  # steps
         self._changes = 0  # steps, and sessions that were forgotten
-        self._between: deque[Job] = deque()  # what `save_at_times` wants done
+        self._between: deque[Job] = deque()  # what `save_at_times` asks for
         self._jobs: dict[str, deque[Job]] = {}  # of each session that waits, oldest first
         self._used: OrderedDict[str, float] = OrderedDict()  # when last, oldest first
         self._dropped: list[str] = []
@@ -110,7 +111,7 @@ class Service:
     def __len__(self) -> int:
         return len(self._used)
 
-    # Taking in.
+    # Accepting requests.
 
     def step(self, session: str, rows: Array) -> asyncio.Future[Any]:
         """The outputs `[steps, units]` of the next steps of a session, which may be a new one."""
@@ -120,14 +121,14 @@ class Service:
         return self._take(session, rows=rows)
 
     def state(self, session: str) -> asyncio.Future[Any]:
-        """The states of a session, and how many steps it has taken: those taken in so far."""
+        """The states of a session, and how many steps it has taken: those accepted so far."""
         self._find(session)
         return self._take(
             session, act=lambda: (self.states.get_state(session), self._taken[session])
         )
 
     def close(self, session: str) -> asyncio.Future[Any]:
-        """Forgets a session after the steps taken in so far."""
+        """Forgets a session after the steps accepted so far."""
         self._find(session)
         done = self._take(session, act=lambda: self._forget(session))
         del self._used[session]
@@ -155,7 +156,7 @@ class Service:
         return job.done
 
     def _drop_idle(self) -> None:
-        """Forgets the sessions that nobody has asked for; the next batch begins with it."""
+        """Drops the idle sessions; the next batch begins with that."""
         until = time.monotonic() - self.limits.idle
         while self._used:
             session, last = next(iter(self._used.items()))
@@ -177,7 +178,7 @@ class Service:
                 self._wake.clear()
                 if not self._jobs and not self._between:
                     await self._wake.wait()
-                await asyncio.sleep(0)  # takes in what has arrived together
+                await asyncio.sleep(0)  # accepts what has arrived together
                 await self._batch(thread)
                 if self._between:
                     job = self._between.popleft()
@@ -206,7 +207,7 @@ class Service:
         self.saved = time.monotonic()
 
     async def save_at_times(self, path: Path, every: float) -> None:
-        """Writes what has changed every so many seconds, until `finish`.
+        """Writes what has changed at regular intervals, until `finish`.
 
         One save is under way at a time, in a thread; states are copied some at a time, between two
         batches. A file that cannot be written is warned of, and tried again the next time.
@@ -322,7 +323,7 @@ def save_states(kept: Kept, path: Path) -> None:
 
 
 def load_states(states: SessionStates, path: Path) -> dict[str, int]:
-    """Opens the sessions that `save_states` wrote; gives how many steps each has taken.
+    """Opens the sessions that `save_states` wrote; returns how many steps each has taken.
 
     Raises:
         ValueError: The file is damaged, or of a model of other layers.
@@ -347,12 +348,12 @@ def load_states(states: SessionStates, path: Path) -> dict[str, int]:
 
 
 def service_of(model: Any, limits: Limits, path: Path | None = None) -> Service:
-    """Serves a model, with the sessions that the file `path` keeps, if it is there."""
+    """Serves a model, with the sessions in the file `path`, if it exists."""
     if len(model.input_shape) != 3:
         raise ValueError(f"the model must take [batch, time, features], not {model.input_shape}")
     stream, states = model.stream(), model.sessions()
     taken = load_states(states, path) if path is not None and path.exists() else {}
     service = Service(states, stream.features, stream.dtype, limits, taken)
     if path is not None:
-        service.save(path)  # a place that cannot be written is found out now
+        service.save(path)  # fails now if the file cannot be written
     return service

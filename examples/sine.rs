@@ -1,4 +1,4 @@
-//! Trains a GRU with a linear readout to foretell a noisy sine, by plain gradient descent:
+//! Trains a GRU with a linear readout to predict a noisy sine, by plain gradient descent:
 //! `cargo run --release --example sine`.
 
 use ferrnn::cells::CellKind;

@@ -1,13 +1,13 @@
 """Learns a long series chunk by chunk with a stateful LSTM, then follows it sample by sample.
 
 A room is heated on and off while the weather changes; walls and air take hours to follow. The LSTM
-is to tell the room's temperature from the heater and the outside alone, an hour at a time. It sees
+is to infer the room's temperature from the heater and the outside alone, an hour at a time. It sees
 32 rooms in chunks of a day, one after the other: `stateful=True` carries the states from chunk
-to chunk, and before each epoch they are reset. The same layers without that memory begin every day
-anew, and do not know how warm the walls are.
+to chunk, and before each epoch they are reset. The same layers without that memory start afresh
+every day, and do not know how warm the walls are.
 
 Then comes a room never seen before: predicted day by day with the states kept, and hour by hour
-with `model.stream()`, which is stopped in the middle, saved and taken up again. Both give the same
+with `model.stream()`, which is stopped in the middle, saved and resumed. Both give the same
 numbers, to the last bit. Prints the errors in °C, beside guessing the mean, and the time of a step:
 about half a degree, where the model without memory is 1.6 °C off and the mean 2.4 °C.
 
@@ -107,7 +107,7 @@ def day_by_day(model: keras.Sequential, x: Array) -> Array:
 
 
 def hour_by_hour(model: keras.Sequential, x: Array) -> tuple[Array, float]:
-    """Predicts one room with a stream that is saved and taken up again; seconds of one step."""
+    """Predicts one room with a stream that is saved and resumed; seconds of one step."""
     stream = model.stream()
     half = len(x) // 2
     predicted = [stream(sample) for sample in x[:half]]
@@ -126,7 +126,7 @@ def hour_by_hour(model: keras.Sequential, x: Array) -> tuple[Array, float]:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Trains with and without memory, follows a new room, and gives the errors in °C."""
+    """Trains with and without memory, follows a new room, and returns the errors in °C."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--days", type=int, default=60, help="length of the series")
     parser.add_argument("--epochs", type=int, default=40)

@@ -5,8 +5,8 @@ much. The model sees the last twelve monthly changes (logarithms of price ratios
 gives the next; months before 2007 train, 2007 decides when to stop, 2008 to 2010 test.
 
 `RecurrentForecaster` then forecasts three months with intervals. Its median loses against the last
-price too: it expects that prices rise as they did before 2008. What can be had is to know how wrong
-one may be.
+price too: it expects that prices rise as they did before 2008. What it does offer is a measure of
+how wrong one may be.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def quarters_ahead(prices: dict[str, tuple[Array, Array]], epochs: int) -> Backt
 
 
 def report(prices: dict[str, tuple[Array, Array]], quarters: Backtest) -> float:
-    """Prints what intervals and median were worth; gives the coverage."""
+    """Prints how good intervals and median were; returns the coverage."""
     rows = quarters.forecasts
     known = {
         firm: dict(zip(dates.astype("datetime64[D]").tolist(), price.tolist(), strict=True))
@@ -157,7 +157,7 @@ def draw(
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Trains, tests beside the last price, says who won, draws; gives the errors in percent."""
+    """Trains, tests beside the last price, says which won, draws; returns the errors in percent."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", default="build/examples", help="directory of the picture")
     parser.add_argument("--epochs", type=int, default=60, help="stop after so many at the latest")

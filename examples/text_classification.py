@@ -2,14 +2,14 @@
 
 Words become numbers, sentences are padded to one length, and `Embedding(mask_zero=True)` makes a
 mask of the padding that travels with its output. The LSTMs that read a sentence forwards and
-backwards skip what is not there, as does the mean over their outputs: padding changes no result.
+backwards skip the padding, as does the mean over their outputs: padding changes no result.
 
-The sentences are real (see `data/review_sentences.md`), half of them of either kind. Prints what
+The sentences are real (see `data/review_sentences.md`), half of each kind. Prints what
 the network makes of some sentences that it was not trained on, and the share it gets right, beside
-what the commoner class gets, and what naive Bayes gets, which looks at the words and not at their
-order: 80%, 50% and 82% after 2 s on two cores of an AMD EPYC. From 3,000 sentences alone, then, a
-recurrent network learns moods of words, and little of what order adds to them. With `import keras`
-in place of ferrnn the same program runs on Keras.
+the shares of always naming the commoner class, and of naive Bayes, which looks at the words and not
+at their order: 80%, 50% and 82% after 2 s on two cores of an AMD EPYC. From 3,000 sentences alone,
+then, a recurrent network learns the mood of words, and little of what their order adds. With
+`import keras` in place of ferrnn the same program runs on Keras.
 
     python examples/text_classification.py
 """
@@ -37,7 +37,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def read_sentences(count: int) -> tuple[list[str], Array]:
-    """The first so many sentences, and the place of each one's class in `CLASSES`."""
+    """The first `count` sentences, and the place of each one's class in `CLASSES`."""
     with SENTENCES.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))[:count]
     ratings = np.array([float(row["rating"]) for row in rows])
@@ -57,7 +57,7 @@ class Words:
 
     @staticmethod
     def split(sentence: str) -> list[str]:
-        """Words in lower case, and the two marks that have a mood."""
+        """Words in lower case, and the two punctuation marks that express a mood."""
         return re.findall(r"[a-z']+|[!?]", sentence.lower())
 
     def encode(self, sentences: Sequence[str]) -> Array:
@@ -102,7 +102,7 @@ def without_order(words: int, train: tuple[Array, Array], test: tuple[Array, Arr
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Trains, shows some sentences, and gives the accuracies on those held out."""
+    """Trains, shows some sentences, and returns the accuracies on those held out."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--samples", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=8, help="stop after so many at the latest")

@@ -1,4 +1,4 @@
-"""Finds speech in a recording with the voice detector of Silero, 32 ms a call.
+"""Finds speech in a recording with the voice detector of Silero, 32 ms per call.
 
 The model is github.com/snakers4/silero-vad, `silero_vad_16k_op15.onnx` or another of its ONNX files
 of version 5; ONNX Runtime and PyTorch are not needed. A call takes 512 new samples and the 64
@@ -59,7 +59,7 @@ def listen(model: Any, sound: Array) -> tuple[Array, float]:
 
 
 def segments(probabilities: Array, enter: float = 0.5, leave: float = 0.35) -> list[Array]:
-    """Begin and end in seconds: it takes more to begin speech than to go on with it."""
+    """Begin and end in seconds: the threshold for beginning is higher than that for continuing."""
     found: list[Array] = []
     begin: int | None = None
     for at, probability in enumerate([*probabilities, 0.0]):
@@ -72,7 +72,7 @@ def segments(probabilities: Array, enter: float = 0.5, leave: float = 0.35) -> l
 
 
 def main(arguments: Sequence[str] | None = None) -> list[Array]:
-    """Listens, and gives the segments with speech."""
+    """Listens, and returns the segments with speech."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
     parser.add_argument("--input", type=Path, help="a WAV file at 16 kHz")

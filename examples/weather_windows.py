@@ -1,9 +1,9 @@
-"""Forecasts three quantities for the next five days, with windows and callbacks as Keras has them.
+"""Forecasts three quantities for the next five days, with Keras' windows and callbacks.
 
 `timeseries_dataset_from_array` cuts the weather of Seattle into windows of three weeks, for
 training (2012, 2013), validation (2014) and test (2015), scaled by the mean and deviation of the
 training years alone. An LSTM reads a window and gives the highest and lowest temperature and the
-wind of the five days after it. The callbacks do what they do in long runs: `ReduceLROnPlateau`
+wind of the five days after it. The callbacks do what they do in longer runs: `ReduceLROnPlateau`
 slows learning down, `EarlyStopping` ends it, `ModelCheckpoint` writes the best model to a `.keras`
 file and `CSVLogger` a table of all epochs. The test is done by the model read back from the file.
 
@@ -102,7 +102,7 @@ def dataset(series: Series, start: int, end: int, shuffle: bool = False) -> Any:
 def make_model(features: int) -> keras.Model:
     """From scaled windows `[batch, WINDOW, features]` to scaled forecasts `[batch, AHEAD, 3]`.
 
-    The last day has a way of its own to the forecast, past the LSTM.
+    The last day has its own path to the forecast, around the LSTM.
     """
     window = keras.Input((WINDOW, features), name="window")
     past = layers.Dropout(0.2)(layers.LSTM(32)(window))
@@ -146,7 +146,7 @@ def naive(series: Series) -> dict[str, Array]:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
-    """Trains, reads the best model back, tests, and gives the errors by name."""
+    """Trains, reads the best model back, tests, and returns the errors by name."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default="build/examples", help="directory of model and table")
     parser.add_argument("--epochs", type=int, default=60, help="stop after so many at the latest")

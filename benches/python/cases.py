@@ -114,7 +114,7 @@ def make_data(job: Job) -> Data:
 def jobs(
     modes: list[str], cells: list[str], groups: list[str], own: list[Sizes], *, quick: bool
 ) -> Iterator[Job]:
-    """The lines that were asked for; `own` sizes replace the table's."""
+    """The lines that were requested; `own` sizes replace the table's."""
     for mode in modes:
         if own:
             table = own

@@ -48,13 +48,13 @@ class Case:
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What makes it another case than others."""
+        """What tells this case from others."""
         return self.mode, self.cell, self.sizes, self.threads
 
 
 @dataclass(frozen=True)
 class Record:
-    """A record's cases, and what is said of the run."""
+    """A record's cases, and what it says about the run."""
 
     date: str
     cpu: str
@@ -117,7 +117,7 @@ def _users_cells(text: str) -> Iterator[Case]:
 
 
 def together(records: list[Record]) -> Record:
-    """One record of all cases; of equal ones the last counts."""
+    """One record of all cases; of equal cases the last counts."""
     cases = {case.key: case for record in records for case in record.cases}
     dates = sorted({record.date for record in records})
     cpus = list(dict.fromkeys(record.cpu for record in records))
@@ -187,7 +187,7 @@ def draw(record: Record, path: Path) -> None:
 
 
 def _lifts(cases: list[Case]) -> list[float]:
-    """How far dots leave their row so that they do not lie on each other; by ascending ratio."""
+    """How far dots move off their row so that they do not overlap; by ascending ratio."""
     levels = (0.0, -0.16, 0.16, -0.3, 0.3)
     taken = [0.0] * len(levels)
     lifts = []

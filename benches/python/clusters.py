@@ -1,12 +1,12 @@
-"""What training on a cluster takes: messages, and steps of one and of two worker processes.
+"""What training on a cluster costs: messages, and steps of one and of two worker processes.
 
     FERRNN_NUM_THREADS=1 python benches/python/clusters.py dask
     FERRNN_NUM_THREADS=1 python benches/python/clusters.py ray
 
-Messages are tasks that are given an array and give it back, by its size. Steps are those of
+Messages are tasks that receive an array and return it, by its size. Steps are those of
 LSTM(128) with Dense and Adam, 50 time steps of 8 features, shards of 256 samples: strong, a batch
-of 1,024 whoever computes it, and weak, 512 for each worker; beside them `model.fit` of the same
-batch. All take turns, and the least of all turns is shown.
+of 1,024 for all workers together, and weak, 512 for each worker; beside them `model.fit` on the
+same batch. All take turns, and the least of all turns is shown.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def network() -> Any:
 
 
 def back(value: Any) -> Any:
-    """A task's answer is what it was given."""
+    """Returns what it is given."""
     return value
 
 
@@ -80,7 +80,7 @@ def shortest_message(workers: Any, count: int) -> float:
 
 
 def shortest_hundred(workers: Any) -> float:
-    """The least time of a hundred empty tasks at once, whose answers one more task has."""
+    """The least time of a hundred empty tasks at once, whose answers one more task receives."""
     found = []
     for _ in range(MESSAGES):
         began = time.perf_counter()
@@ -113,7 +113,7 @@ def on_dask() -> tuple[Any, dict[int, Callable[..., Any]], Callable[[], None]]:
 
 
 def on_ray() -> tuple[Any, dict[int, Callable[..., Any]], Callable[[], None]]:
-    """As `on_dask`: two CPUs, of which a task takes both or one."""
+    """As `on_dask`: two CPUs, of which a task uses both or one."""
     ray = import_module("ray")
     public, inside = (
         import_module(name) for name in ("ferrnn.ray", "ferrnn._src.clusters.on_ray.workers")

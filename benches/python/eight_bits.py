@@ -5,10 +5,10 @@
     python benches/python/eight_bits.py --errors
 
 Speed: a whole sequence, and one step after the other with the states carried on. All contestants
-stand in one process and take turns; ONNX Runtime runs the model that ferrnn exports, as it is and
+run in one process and take turns; ONNX Runtime runs the model that ferrnn exports, as it is and
 after `quantize_dynamic`. Errors: the largest and the root mean square difference of outputs from
-those of float32, relative to the largest output, on the trained models of others, and what
-the demo's error becomes.
+those of float32, relative to the largest output, on models that others trained, and the resulting
+error of the demo.
 """
 
 from __future__ import annotations

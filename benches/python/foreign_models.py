@@ -1,13 +1,13 @@
-"""Trained models of others: how exact ferrnn is on each, and how fast beside ONNX Runtime.
+"""Models that others trained: how exact ferrnn is on each, and how fast beside ONNX Runtime.
 
     python benches/python/foreign_models.py
     python benches/python/foreign_models.py --only silero --record
 
-`tests/python/interop/others.py` says where they lie, how each is opened and what it should compute.
-A time is that of one call with the inputs of the reference, in microseconds: that which a tenth of
-the calls stays below, in turns with ONNX Runtime's, since whatever else the machine does only adds
-to it. ONNX Runtime runs the same `.onnx` file or, where
-ferrnn exports the model, that export. A ratio above 1 means that ferrnn is faster.
+`tests/python/interop/others.py` says where they are, how each is opened and what it should compute.
+A time is that of one call with the inputs of the reference, in microseconds: the tenth percentile
+of the calls, which take turns with ONNX Runtime's; whatever else the machine does only adds to it.
+ONNX Runtime runs the same `.onnx` file or, where ferrnn exports the model, that export. A ratio
+above 1 means that ferrnn is faster.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from ferrnn import simd_level  # noqa: E402
 
 
 def session(path: Path, threads: int) -> Any:
-    """A session of ONNX Runtime on so many threads."""
+    """A session of ONNX Runtime on `threads` threads."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
@@ -77,7 +77,7 @@ def ours(opened: others.Opened) -> Callable[[], object]:
 
 
 def in_turns(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Seconds that a tenth of each one's calls stays below; a turn is some calls after a rest."""
+    """The tenth percentile of each one's calls in seconds; a turn is some calls after a pause."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():

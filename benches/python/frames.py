@@ -3,10 +3,10 @@
     KERAS_BACKEND=jax python benches/python/frames.py
     KERAS_BACKEND=jax taskset -c 1 python benches/python/frames.py --record
 
-Both stand in one process, with the same weights, and both must give the same outputs. `forward` is
+Both run in one process, with the same weights, and both must give the same outputs. `forward` is
 `predict_on_batch` here, and there a compiled function of `stateless_call`, without the Python of
 `predict_on_batch`; `train` is `train_on_batch` with Adam and the mean squared error on both sides.
-Each takes as many threads as it likes: the second line above gives the process one core.
+Each uses as many threads as it chooses: the second line above gives the process one core.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As the table has it."""
+        """The name in the table."""
         return f"{self.kind}({self.filters}) {','.join(map(str, self.shape))}"
 
 

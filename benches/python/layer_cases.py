@@ -1,4 +1,4 @@
-"""The layers of `layer_cost.py`, each with the arithmetic that it cannot do without."""
+"""The layers of `layer_cost.py`, each with the arithmetic that it needs at least."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ D = np.ones_like(X)
 
 
 def nothing() -> None:
-    """A layer that only looks at its input another way."""
+    """A layer that only reinterprets its input."""
 
 
 def cases() -> Iterator[tuple[str, Layer, Any, Run, Run]]:

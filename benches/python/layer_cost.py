@@ -5,10 +5,9 @@
     python benches/python/layer_cost.py --record
 
 `forward` is the layer's forward pass in training, `backward` its vjp into new gradients; both are
-the whole cost. `arithmetic` is what the calls of NumPy or of the engine that the layer cannot do
-without take by themselves, on operands that are there already. The difference is Python: checks,
-shapes, closures. The last row is what a model adds for each layer: a graph of layers that do
-nothing.
+the whole cost. `arithmetic` is what the indispensable calls of NumPy or of the engine take by
+themselves, on existing operands. The difference is Python: checks, shapes, closures. The last row
+is what a model adds for each layer: a graph of layers that do nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import ferrnn
 from ferrnn import Call, Gradients, layers, simd_level
 
 CALL = Call(training=True, differentiable=True)
-LIMIT = 5.0  # microseconds of Python each way
+LIMIT = 5.0  # microseconds of Python in each direction
 
 
 def best(runs: Mapping[str, list[Run]], number: int, rounds: int) -> dict[str, list[float]]:
@@ -44,7 +43,7 @@ def best(runs: Mapping[str, list[Run]], number: int, rounds: int) -> dict[str, l
 
 
 def _burst(timer: timeit.Timer, number: int) -> float:
-    timer.timeit(number)  # another's turn left the caches cold
+    timer.timeit(number)  # the others' turns left the caches cold
     return timer.timeit(number) / number * 1e6
 
 

@@ -1,9 +1,9 @@
 """Many small models trained together, against each alone and against the floor of the arithmetic.
 
-`python benches/python/many.py` prints microseconds per model and step (of the clock, and of the
-processor, which other programs disturb less), minima over rounds in turns. The floor counts flops
-and activations as `floor.py` does, at the speed that NumPy's matrix product has in the same rounds;
-set `OPENBLAS_NUM_THREADS=1`, so that this is one core's.
+`python benches/python/many.py` prints microseconds per model and step (wall-clock and processor
+time, which other programs disturb less), minima over rounds in turns. The floor counts flops and
+activations as `floor.py` does, at the speed that NumPy's matrix product has in the same rounds; set
+`OPENBLAS_NUM_THREADS=1`, so that this is one core's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TIME, BATCH, STEPS = 20, 32, 10
 
 
 def flops(units: int) -> float:
-    """Of a step of training an LSTM, its activations included."""
+    """The operations of a training step of an LSTM, activations included."""
     padded = -(-units // 8) * 8
     products = 2.0 * BATCH * TIME * (1 + units) * 4 * padded * 3
     return products + ACTIVATION_FLOPS * BATCH * TIME * padded * 5

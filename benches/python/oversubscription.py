@@ -1,4 +1,4 @@
-"""What threads cost where the cores are taken: by other processes of ours, by a busy neighbour.
+"""What threads cost when the cores are taken, by more processes of ours or by a busy neighbour.
 
     python benches/python/oversubscription.py
     python benches/python/oversubscription.py --case 8,100,256,256 --seconds 2 --rounds 3
@@ -123,7 +123,7 @@ def alternate(rounds: int, *runs: Callable[[], Any]) -> list[list[Any]]:
 
 
 class Spinner:
-    """A process that wants a core, and all of it."""
+    """A process that takes a whole core."""
 
     def __enter__(self) -> None:
         """Starts it."""
@@ -141,7 +141,7 @@ class Spinner:
 
 
 def together(job: Job, processes: int, threads: int, seconds: float) -> list[list[float]]:
-    """Seconds of each call of `processes` processes that all work through the same while."""
+    """Seconds of each call of `processes` processes that all work at the same time."""
     request = {"job": job.to_dict(), "threads": threads, "seconds": seconds}
     running = [
         subprocess.Popen(

@@ -5,7 +5,7 @@
     python benches/python/peers.py --case 32,100,256,256 --peers onnxruntime jax
 
 Whatever is installed takes part (ONNX Runtime, OpenVINO, JAX, PyTorch, Keras; NumPy always); what
-is missing is said. Answers are compared before anything is timed. Each contestant has a process of
+is missing is named. Answers are compared before anything is timed. Each contestant has a process of
 its own at each number of threads, bound to as many CPUs and stopped outside its turns (`seats.py`).
 `floor.py` says what the floor is, `timing.py` how the turns are taken.
 """

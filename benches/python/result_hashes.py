@@ -85,7 +85,7 @@ def differences(before: dict[str, list[str]], after: dict[str, list[str]]) -> in
 
 
 def named(number: int) -> str:
-    """What a case is."""
+    """A case in words."""
     kind, made = drawn(number)
     return f"{kind} { ({name: value for name, value in made.items() if np.isscalar(value)}) }"
 
@@ -98,7 +98,7 @@ def hashed(number: int) -> str:
     results = of_sequence(**made) if kind == "sequence" else of_stream(**made)
     for array in results:
         digest.update(f"{array.dtype}{array.shape}".encode())
-        # One NaN is as good as another: instruction sets differ in its sign.
+        # All NaNs count as equal: instruction sets differ in their sign.
         digest.update(np.where(np.isnan(array), np.nan, array).astype(array.dtype).tobytes())
     return digest.hexdigest()[:16]
 

@@ -49,7 +49,7 @@ KEPT = {"lstm": 20, "gru": 16, "simple_rnn": 4}
 
 @dataclass(frozen=True)
 class Point:
-    """What a job took on so many threads."""
+    """What a job took on a number of threads."""
 
     axis: str
     job: Job
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def point(axis: str, job: Job, threads: int, asked: argparse.Namespace) -> Point:
-    """One job in processes of its own, so that another's memory is not in the way."""
+    """One job in processes of its own, so that no other job's memory is counted."""
 
     def told(what: str, **environment: str) -> float:
         request = {"fields": job.to_dict(), "threads": threads, "budget": asked.seconds}
@@ -111,7 +111,7 @@ def point(axis: str, job: Job, threads: int, asked: argparse.Namespace) -> Point
 
 
 def memory_floor(job: Job) -> int:
-    """The bytes a call cannot do without, beside what it is given."""
+    """The bytes a call needs at least, beside its arguments."""
     batch, steps, features, units = job.sizes
     outputs = 4 * batch * steps * units
     if job.mode == "call":
@@ -143,7 +143,7 @@ def row(point: Point, machine: Machine) -> list[str]:
 
 
 def record(points: list[Point], machine: Machine) -> Path:
-    """Writes the table and the picture; gives the table's path."""
+    """Writes the table and the picture; returns the table's path."""
     now = dt.datetime.now(dt.timezone.utc)
     cell, name = points[0].job.cell, f"{now:%Y-%m-%d-%H%M}-scaling"
     about = [

@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def growth(run: Callable[[], object]) -> int:
-    """Bytes by which a call's peak exceeds what the process had; 0 elsewhere than on Linux."""
+    """Bytes by which a call's peak exceeds what the process had; 0 except on Linux."""
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     try:
         reset.write_text("5")

@@ -33,7 +33,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class OnnxSessions:
-    """What the service asks of sessions, of an ONNX model with its states as inputs and outputs."""
+    """The sessions that the service needs, of an ONNX model whose states are inputs and outputs."""
 
     def __init__(self, model: ferrnn.Model, capacity: int) -> None:
         import onnxruntime  # noqa: PLC0415 - ferrnn is measured without it
@@ -128,7 +128,7 @@ async def load(port: int, sessions: int, seconds: float) -> list[float]:
 
 
 async def health(port: int) -> dict[str, int]:
-    """What the service says of itself."""
+    """The service's report on itself."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     answer = await reader.read()

@@ -112,7 +112,7 @@ def markdown(lines: list[Line], peers: list[str], machine: Machine) -> str:
 
 
 def tell(title: str, name: str, notes: Sequence[str], lines: Iterable[str], kept: bool) -> None:
-    """Prints a table line by line, below what it is of; writes both to the records if `kept`.
+    """Prints a table line by line, below its title; writes both to the records if `kept`.
 
     The file is `benches/record/<date>-<name>.md`; `notes` stand below the command line and the CPU.
     """
@@ -144,7 +144,7 @@ def record(
     versions: dict[str, str],
     notes: list[str],
 ) -> Path:
-    """Writes `benches/record/<date>-peers.md` with JSON beside it; gives the path of the first."""
+    """Writes `benches/record/<date>-peers.md` with JSON beside it; returns the former's path."""
     now = dt.datetime.now(dt.timezone.utc)
     about = [
         f"# Peers, {now:%Y-%m-%d %H:%M} UTC",

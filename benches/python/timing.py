@@ -38,7 +38,7 @@ def round_robin(
 
 
 def in_turns(names: list[str], turn: Callable[[str], float], rounds: int) -> dict[str, list[float]]:
-    """What each turn gave, one entry a round; the order turns around every round."""
+    """The results of each turn, one entry a round; the order is reversed every round."""
     seconds: dict[str, list[float]] = {name: [] for name in names}
     for index in range(rounds):
         for name in names if index % 2 == 0 else reversed(names):
@@ -47,7 +47,7 @@ def in_turns(names: list[str], turn: Callable[[str], float], rounds: int) -> dic
 
 
 def burst(run: Run, slice_seconds: float) -> int:
-    """How many calls fill a slice; warms up on the way."""
+    """How many calls fill a slice; also warms up."""
     for _ in range(3):
         start = time.perf_counter()
         run()

@@ -153,7 +153,7 @@ def cells_of(keras: Any) -> dict[str, Callable[[int], Any]]:  # noqa: C901 - a l
 
 
 def layer(keras: Any, name: str, units: int, values: Any) -> Any:
-    """What one of `LAYERS` gives, a vector for each sequence."""
+    """One of `LAYERS`, with a vector for each sequence."""
     layers = keras.layers
     if name == "recurrent dropout":
         return layers.LSTM(units, recurrent_dropout=0.2)(values)
@@ -239,7 +239,7 @@ class Contestant:
         )
 
     def ask(self, **order: Any) -> dict[str, Any]:
-        """What it answers to an order."""
+        """Its answer to a request."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -285,7 +285,7 @@ def _figures(ours: list[float], theirs: list[float]) -> list[str]:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Prints the table, and writes it to the records if that is wanted."""
+    """Prints the table, and writes it to the records if asked to."""
     notes = [
         f"batch, time, features, units: {','.join(map(str, options.case))}; one core, float32",
         "the processor's milliseconds for a step of `fit` (RNN, Dense, Adam, mse) or `predict`:",

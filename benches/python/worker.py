@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _use_cores(threads: int) -> None:
-    """As many CPUs as threads: some libraries know no other bound."""
+    """As many CPUs as threads: some libraries know no other limit."""
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, allowed[-threads:])
@@ -57,7 +57,7 @@ def _use_cores(threads: int) -> None:
 def _prepared(
     contestant: contestants.Contestant, request: dict[str, Any]
 ) -> tuple[Run | None, dict[str, Any]]:
-    """The job made ready, once its answers are those in the file, or the first to go there."""
+    """The job made ready, once its answers agree with those in the file, or are its first."""
     job = Job(**request["job"])
     prepared = contestant.prepare(job, make_data(job))
     if prepared is None:
@@ -75,7 +75,7 @@ def _prepared(
 
 
 def _difference(found: list[Array], expected: list[Array]) -> str:
-    """What is wrong with `found`, or nothing; errors beside the largest entry of an array."""
+    """What is wrong with `found`, or nothing; errors are relative to an array's largest entry."""
     if len(found) != len(expected):
         return f"{len(found)} arrays for {len(expected)}"
     for index, (have, want) in enumerate(zip(found, expected, strict=True)):

@@ -7,9 +7,9 @@ LONGEST_FILE = 400
 
 
 def long_files(root: Path, folders: tuple[str, ...]) -> Iterator[str]:
-    """Sources that are two files: those of more than `LONGEST_FILE` lines.
+    """Sources that should be two files: those of more than `LONGEST_FILE` lines.
 
-    A stub is as long as the list of what its module has.
+    A stub may be as long as its module's list of names.
     """
     for folder in folders:
         for path in sorted((root / folder).rglob("*")):

@@ -122,7 +122,7 @@ def _graph(package: Path, imports: Mapping[Path, list[Import]]) -> dict[str, set
 
 
 def unknown_rooms(package: Path) -> list[str]:
-    """Rooms that the list above names and the package does not have, and the other way round."""
+    """Rooms that the list above names and the package does not have, and vice versa."""
     there = {path.stem for path in (package / "_src").iterdir() if path.stem != "__init__"}
     return sorted((there - {"__pycache__"}) ^ set(PYTHON_ROOMS))
 
@@ -133,7 +133,7 @@ def _module(package: Path, path: Path) -> str:
 
 
 def _face(name: str, tree: ast.Module) -> Iterator[str]:
-    """A public module hands on names: it defines nothing."""
+    """A public module re-exports names and defines nothing."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name not in FACE_CODE:
             yield f"{name}:{node.lineno}: defines {node.name} in a module that only hands on names"
@@ -154,7 +154,7 @@ def _imports(tree: ast.AST, function: str | None = None) -> Iterator[Import]:
 
 
 def _of_types_alone(test: ast.expr) -> bool:
-    """Whether a condition asks for a checker of types."""
+    """Whether a condition is `TYPE_CHECKING`."""
     names = (getattr(part, "id", getattr(part, "attr", None)) for part in ast.walk(test))
     return "TYPE_CHECKING" in names
 
@@ -183,7 +183,7 @@ def _direction(where: str, name: str, private: bool, target: str) -> Iterator[st
         if not private or name not in NATIVE_IMPORTERS:
             yield f"{where}: imports _core"
         return
-    if not private or name == "__init__.py":  # a public module, which only hands on names
+    if not private or name == "__init__.py":  # a public module, which only re-exports names
         return
     room = name.split("/", maxsplit=1)[0].removesuffix(".py")
     if parts[1:2] == ["_version"]:

@@ -42,7 +42,7 @@ ORDER = {
 }
 SEQUENCE = "layers::sequence"
 SEQUENCE_ORDER = {name: rank for rank, names in enumerate(STEPS_OF_A_SEQUENCE) for name in names}
-# What ends the process where memory is short. `lists` makes those as long as a caller's arrays.
+# What ends the process when memory runs out. `lists` makes lists as long as a caller's arrays.
 GROWS = re.compile(
     r"\.(collect|to_vec|extend|extend_from_slice|resize|into_boxed_slice)\b|\bvec!\["
     r"|\bwith_capacity\(|\b(Arc|Rc|Box)::from\(|\.push\((?!.*\?;$)"

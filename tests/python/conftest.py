@@ -3,7 +3,7 @@
 import gc
 import os
 
-# NumPy's BLAS threads get in each other's way on products this small.
+# NumPy's BLAS threads slow each other down on products this small.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # xdist has a worker on each core. Tests of threads set their number themselves.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -17,7 +17,7 @@ from each_case import fresh
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """What is collected lives to the end: a walk over it by the garbage collector finds nothing."""
+    """Collected tests live to the end, so the garbage collector need not walk over them."""
     gc.disable()
     try:
         return (yield)
@@ -27,7 +27,7 @@ def pytest_collection():
 
 
 def pytest_runtest_protocol(item, nextitem):
-    """Tells xdist of a test that passed by one message: five cost more than most tests."""
+    """Reports a passed test to xdist in one message: five cost more than most tests."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return None
     reports = runtestprotocol(item, nextitem=nextitem, log=False)

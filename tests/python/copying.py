@@ -1,4 +1,4 @@
-"""The ways in which objects are copied and written down."""
+"""The ways in which objects are copied and serialized."""
 
 import copy
 import io

@@ -1,4 +1,4 @@
-"""Many small cases in one test: pytest takes longer for a test of its own than most of them do."""
+"""Many small cases in one test: a test of its own costs pytest more time than most of them take."""
 
 import functools
 import inspect

@@ -1,4 +1,4 @@
-"""Interrupts trainings, and looks whether they go on to the same bits."""
+"""Interrupts training runs, and checks that they resume to the same bits."""
 
 import itertools
 import os
@@ -12,7 +12,7 @@ layers = keras.layers
 
 
 class Stop(keras.callbacks.Callback):
-    """Interrupts after so many batches."""
+    """Interrupts after a number of batches."""
 
     def __init__(self, after):
         super().__init__()

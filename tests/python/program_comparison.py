@@ -34,7 +34,7 @@ def drawn(cell, batch, time, features=4):
 
 
 def gradient_by(weight, grads):
-    """The gradient by a weight, zeros for one that no output depends on."""
+    """The gradient of a weight, zeros for one that no output depends on."""
     return grads[weight] if weight in grads else np.zeros(weight.shape)
 
 

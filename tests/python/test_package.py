@@ -16,7 +16,7 @@ import ferrnn
 from each_case import each_case
 
 ROOT = Path(__file__).resolve().parents[2]
-# The standard library's slow modules, which nobody should pay for who imports a layer.
+# The standard library's slow modules, which importing a layer should not load.
 SLOW = {"asyncio", "http", "multiprocessing", "sqlite3", "tkinter", "unittest", "xml"}
 
 

@@ -1,4 +1,4 @@
-"""Cells as users write them, for tests: each runs as a program of the engine."""
+"""Cells as users write them, for tests: each runs as a program in the engine."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class LongCell(Written):
 
 
 class NormalizedLongCell(LongCell):
-    """An LSTM with layer normalization of its sums and of what it keeps."""
+    """An LSTM with layer normalization of its sums and its state."""
 
     def build(self, shape):
         super().build(shape)
@@ -72,7 +72,7 @@ class NormalizedLongCell(LongCell):
 
 
 class NestedCell(Written):
-    """A state in a list within a list, and weights used element by element."""
+    """A state in a nested list, and weights used element by element."""
 
     def __init__(self, units=5, **options):
         super().__init__(units, **options)
@@ -159,7 +159,7 @@ class CellOfChoices(Written):
 
 
 class CellOfWindows(Written):
-    """A GRU's way with convolutions, whose states are rows of places."""
+    """A GRU with convolutions, whose states are rows of places."""
 
     def build(self, shape):
         self.gates = layers.Conv1D(2, 3, padding="same", activation="sigmoid", dtype=self.dtype)

@@ -1,4 +1,4 @@
-"""Who is timed. Each module offers `Contestant`; a missing package is reported, not an error."""
+"""The contestants. Each module offers `Contestant`; a missing package is reported, not an error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Prepared:
 
     - step: the outputs of three steps, `[3, units]`
     - call: the outputs `[batch, time, units]`
-    - backprop: outputs, then gradients by inputs, kernel, recurrent kernel and bias
+    - backprop: outputs, then gradients with respect to inputs, kernel, recurrent kernel and bias
     - train: the losses of three steps `[3]`
     """
 

@@ -67,7 +67,8 @@ class Contestant:
 
     def __init__(self, threads: int) -> None:
         self.version = jax.__version__
-        # A call that is waited for need not be handed to another thread (a third of a step).
+        # A call that is waited for anyway need not go to another thread: that costs a third of a
+        # step.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
 
     def prepare(self, job: Job, data: Data) -> Prepared | None:

@@ -35,7 +35,7 @@ class Contestant:
         return prepared
 
     def step(self, job: Job, data: Data) -> Prepared:
-        """A stream, its outputs into an array that is there already."""
+        """A stream, its outputs into an existing array."""
         layer = make_layer(job, data)
         stream = layer.stream(streams=job.batch)
         single = job.batch == 1

@@ -46,7 +46,7 @@ class Net:
         return outputs, states
 
     def backward(self, inputs: Array, d_outputs: Array) -> list[Array]:
-        """Gradients by inputs, kernel, recurrent kernel and bias, given those by all outputs."""
+        """Gradients of inputs, kernel, recurrent kernel and bias, given those of all outputs."""
         batch, time, features = inputs.shape
         d_projected = np.empty((batch, time, self.kernel.shape[1]), np.float32)
         d_recurrent = np.zeros_like(self.recurrent)

@@ -82,7 +82,7 @@ class Contestant:
         return Prepared(run, lambda: [run().numpy()])
 
     def backprop(self, job: Job, data: Data) -> Prepared:
-        """`autograd.grad` by inputs and weights."""
+        """`autograd.grad` with respect to inputs and weights."""
         layer = make_layer(job, data)
         inputs = torch.from_numpy(data.inputs.copy()).requires_grad_()
         d_outputs = torch.from_numpy(data.d_outputs)

@@ -1,4 +1,5 @@
-"""Files of models, damaged in every way that is cheap to think of, and what loading them says."""
+"""Files of models, damaged in every way that is cheap to think of, and the outcome of loading
+them."""
 
 import copy
 import io
@@ -13,7 +14,7 @@ import numpy as np
 import ferrnn
 from ferrnn.layers import GRU, LSTM, Bidirectional, Concatenate, Dense, Dropout, Input
 
-# What stands in a configuration in place of something else.
+# What replaces something in a configuration.
 WRONG = (None, True, -1, 0, 1.5, 1e300, float("nan"), 10**12, "x", "", [], {}, [[[1]]], [{}])
 ABSENT = object()
 
@@ -33,7 +34,7 @@ def graph():
 
 
 def chain():
-    """A small model in a row."""
+    """A small chain of layers."""
     layers = [Input((5, 3)), LSTM(4, name="lstm"), Dense(2, name="dense")]
     model = ferrnn.Sequential(layers, name="chain")
     model.compile("adam", "mse")
@@ -61,7 +62,7 @@ def same(found, expected):
 
 
 def outcome(load, expected):
-    """What loading says: a word, "right" if all numbers are those that were saved."""
+    """The outcome of loading in a word: "right" if all numbers are those that were saved."""
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -99,7 +100,7 @@ def flipped(content, rng):
 
 
 def damaged_files(folder, suffix, damages, fresh=chain):
-    """Counts what loading says of files with damaged bytes."""
+    """Counts the outcomes of loading files with damaged bytes."""
     rng = np.random.default_rng(3)
     path = Path(folder, f"model{suffix}")
     model = trained(fresh(), rng)
@@ -127,7 +128,7 @@ def truncations(parts=50):
 
 
 def places(value, at=()):
-    """Where something stands in a configuration."""
+    """The places of a configuration."""
     yield at
     inner = dict(enumerate(value)) if isinstance(value, list) else value
     for key, part in inner.items() if isinstance(inner, dict) else ():
@@ -147,7 +148,7 @@ def replaced(config, place, value):
 
 
 def without(config, place):
-    """The configuration without what stands at a place."""
+    """The configuration without the entry at a place."""
     changed = copy.deepcopy(config)
     inner = changed
     for key in place[:-1]:

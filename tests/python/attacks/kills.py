@@ -42,7 +42,7 @@ def save_for_ever(model, path, started):
 
 
 def look(model, path):
-    """What is at the path: a word."""
+    """What is at the path, in a word."""
     try:
         if path.name.endswith(".weights.h5"):
             model.load_weights(path)

@@ -33,12 +33,12 @@ def build():
 
 def five_groups():
     x, y = samples()
-    # What comes out of a table is contiguous, and the order of sums goes by how arrays lie.
+    # Arrays from a table are contiguous, and the order of sums depends on the memory layout.
     return {f"group {n}": tuple(map(np.ascontiguousarray, (x[n::5], y[n::5]))) for n in range(5)}
 
 
 class Deadly(Layer):
-    """Kills the process that trains, once: where the file is."""
+    """Kills the training process once: while the file exists."""
 
     def __init__(self, marker, **options):
         super().__init__(**options)
@@ -51,7 +51,7 @@ class Deadly(Layer):
 
 
 def die_once(marker):
-    """Ends this process as a machine that fails does, if it is the first to take the file away."""
+    """Ends this process like a failing machine, if it is the first to remove the file."""
     try:
         Path(marker).unlink()
     except FileNotFoundError:

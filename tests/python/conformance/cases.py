@@ -22,7 +22,7 @@ from ferrnn.layers import (
 
 BOUNDED = ("tanh", "sigmoid", "hard_sigmoid", "softsign")
 GROWING = ("relu", "linear", "softplus", "elu", "selu", "silu", "gelu", "exponential")
-# One of the two is bounded, lest states explode.
+# One of the two is bounded, so that states do not explode.
 ACTIVATIONS = (
     ("tanh", "sigmoid"),
     *((growing, gate) for growing, gate in zip(GROWING, itertools.cycle(BOUNDED), strict=False)),
@@ -151,7 +151,7 @@ class Case:
 
     @property
     def _lift(self):
-        """Moves weights and inputs up, so that a few relu units are not all dead."""
+        """Shifts weights and inputs up, so that a few relu units are not all dead."""
         return 1.0 if "relu" in self.activations else 0.0
 
     def make_inputs(self):
@@ -212,7 +212,7 @@ class Case:
         return [part.recurrent_kernel for part in cells]
 
     def forward(self, scan, cell, *, differentiable=True):
-        """A function of inputs and states as `check_vjp` wants it."""
+        """A function of inputs and states, for `check_vjp`."""
         mask, dropout = self.make_mask(), self.make_dropout(cell)
         call = Call(differentiable=differentiable)
 

@@ -7,7 +7,7 @@ from ferrnn._src.sequence import fused, stepwise
 
 
 def run(case, cell, scan):
-    """Outputs with states, gradients by the arrays, and those by the weights."""
+    """Outputs with states, and the gradients of the arrays and of the weights."""
     (*values,), vjp = case.forward(scan, cell)(case.arrays(cell))
     rng = case.rng(1005)
     d_values = tuple(rng.normal(size=value.shape).astype(case.dtype) for value in values)
@@ -17,7 +17,7 @@ def run(case, cell, scan):
 
 
 def best_scan(cell):
-    """The engine's, or for a cell that only Python knows the one of single steps."""
+    """The engine's scan or, for a cell that only Python knows, that of single steps."""
     return fused.scan if fused.supports(cell) else stepwise.scan
 
 

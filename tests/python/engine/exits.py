@@ -72,7 +72,7 @@ WORK = (small_calls, large_calls, copied_inputs, own_steps, training, streaming)
 
 
 def work(rng: random.Random) -> None:
-    """Some threads' work, for a moment."""
+    """The work of some threads, for a moment."""
     ferrnn.set_num_threads(rng.choice([1, 2, 4]))
     for _ in range(rng.randint(1, 4)):
         threading.Thread(target=rng.choice(WORK), daemon=True).start()

@@ -1,7 +1,7 @@
 """Hostile arguments for all that the engine offers: `python -m engine.hostile [SECONDS [SEED]]`.
 
 Bursts of calls run in child processes of limited memory. No call may end its process, panic, or
-raise what is no answer to a wrong argument. Run it with `tests/python` among the paths of Python.
+raise an error that does not answer a wrong argument. Run it with `tests/python` on Python's path.
 """
 
 import collections

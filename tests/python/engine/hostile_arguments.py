@@ -1,4 +1,4 @@
-"""Arguments for the engine's functions and classes: near good ones, and far from them."""
+"""Arguments for the engine's functions and classes: some nearly right, some far from it."""
 
 import random
 from collections.abc import Callable
@@ -34,7 +34,7 @@ def size(rng: random.Random) -> int:
 
 
 def array(rng: random.Random, shape: Any = None, dtype: str | None = None) -> np.ndarray:
-    """An array of about this shape and dtype; its memory is laid out in any way there is."""
+    """An array of about this shape and dtype; its memory layout may be any."""
     shape = [size(rng) for _ in range(rng.randint(0, 4))] if shape is None else list(shape)
     if shape and rng.random() < 0.12:
         shape[rng.randrange(len(shape))] = size(rng)
@@ -52,7 +52,7 @@ def array(rng: random.Random, shape: Any = None, dtype: str | None = None) -> np
 
 
 def laid_out(rng: random.Random, values: np.ndarray) -> np.ndarray:
-    """The same values, seldom side by side."""
+    """The same values, rarely contiguous."""
     way = rng.choice([*WAYS, *(25 * ["as they are"])])
     if way == "every second" and values.ndim:
         return np.repeat(values, 2, -1)[..., ::2]
@@ -67,7 +67,7 @@ def laid_out(rng: random.Random, values: np.ndarray) -> np.ndarray:
 
 
 def junk(rng: random.Random, pool: Pool) -> Any:
-    """What no function wants, or another one."""
+    """What no function accepts, or only another one."""
     made = [value for values in pool.values() for value in values]
     others = [None, True, "tanh", "", b"x", [], (), {}, [1, [2]], object(), np.float32(1), type]
     return rng.choice([*others, rng.choice(INTS), rng.choice(FLOATS), array(rng), *made[-6:]])
@@ -170,7 +170,7 @@ def arguments(rng: random.Random, name: str, pool: Pool) -> list[Any]:
 
 
 def measure(rng: random.Random) -> tuple[Any, ...]:
-    """What losses average, as the engine is told of it."""
+    """What losses average, in the form that the engine takes."""
     kind = rng.choice(["squared", "absolute", "crossentropy", "logits", "hits", "odd"])
     labels = rng.choice(["", "binary", "one-hot", "numbers", "odd"])
     return kind, labels, rng.choice(FLOATS), rng.choice(FLOATS)
@@ -198,7 +198,7 @@ def recurrent_weights(rng: random.Random, _: Pool, floats: Any, maybe: Any) -> l
 
 
 def axis(rng: random.Random) -> tuple[int, ...]:
-    """How windows lie over an axis, seldom far from what is possible."""
+    """How windows lie over an axis, rarely far from what is possible."""
     small = [rng.choice(choices) for choices in ([1, 2, 3], [1, 2], [1, 1, 2], [0, 1], [1, 2, 3])]
     if rng.random() < 0.2:
         small[rng.randrange(len(small))] = rng.choice(INTS)

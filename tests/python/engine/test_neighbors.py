@@ -1,4 +1,5 @@
-"""The engine among threads, signals and processes: what README.md promises of a good neighbor."""
+"""The engine among threads, signals and processes: what README.md promises about being a good
+neighbor."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Series for tests, small and quick to learn."""
+"""Small series for tests that are quick to learn."""
 
 import numpy as np
 

@@ -60,7 +60,7 @@ def keras_api() -> tuple[str, dict[str, dict[str, Arguments]]]:
 
 
 def difference(keras: Arguments, ours: Arguments) -> str:
-    """How arguments differ for a caller that writes what Keras takes; "" if they do not.
+    """How arguments differ for a caller that uses what Keras takes; "" if they do not.
 
     Arguments beyond Keras' may follow. What either takes as `*args` or `**kwargs` is not compared.
     """

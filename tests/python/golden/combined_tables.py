@@ -14,7 +14,7 @@ def _with_holes(ops: Any, x: Any) -> Any:
 
 
 def combined_cases(ops: Any) -> list[tuple[Any, ...]]:
-    """What `operation_tables.other_cases` has besides."""
+    """Further cases for `operation_tables.other_cases`."""
     quantiles = [
         (f"quantile-{method}", lambda x, m=method: ops.quantile(x, 0.3, axis=1, method=m), [(3, 6)])
         for method in ("linear", "lower", "higher", "nearest", "midpoint")

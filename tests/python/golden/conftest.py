@@ -1,4 +1,4 @@
-"""The two ways of running a cell over time, for tests that hold of both."""
+"""The two ways of running a cell over time, for tests that hold for both."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def several_inputs(keras: Any) -> Any:
 
 
 def encoder_decoder(keras: Any) -> Any:
-    """Final states of an encoder are the first of a decoder."""
+    """A decoder starts from the final states of an encoder."""
     layers = keras.layers
     source, target = keras.Input((5, 3), name="source"), keras.Input((4, 2), name="target")
     _, h, c = layers.LSTM(4, return_state=True, name="encoder")(source)
@@ -36,7 +36,7 @@ def encoder_decoder(keras: Any) -> Any:
 
 
 def shared_layers(keras: Any) -> Any:
-    """One reader of two series, and a model inside that is called twice."""
+    """One layer that reads two series, and a nested model that is called twice."""
     layers = keras.layers
     one, two = keras.Input((6, 3), name="one"), keras.Input((6, 3), name="two")
     reader = layers.GRU(4, name="reader")

@@ -1,4 +1,5 @@
-"""Makes callbacks.json beside it: what Keras' callbacks do with scripted values, who hears what.
+"""Makes callbacks.json beside it: what Keras' callbacks do with scripted values, and which calls
+they get.
 
 Run it as `make_golden.py` is run. Each case has the callback's name and arguments, the values that
 it sees at the ends of epochs, and what became of the training.
@@ -166,7 +167,7 @@ def averaged(swap_on_epoch: bool) -> dict[str, Any]:
         epochs=3,
         shuffle=False,
         verbose=0,
-        # With the averages in at the end of an epoch, testing has to come before.
+        # If the averages are set at the end of an epoch, testing has to come before that.
         validation_data=None if swap_on_epoch else (x, y),
         callbacks=[swap, look],
     )
@@ -185,7 +186,7 @@ HOOKS += ["on_epoch_begin", "on_epoch_end"]
 
 
 def heard() -> list[Any]:
-    """What a callback hears of `fit` with validation, `evaluate` and `predict`."""
+    """The calls that a callback gets in `fit` with validation, `evaluate` and `predict`."""
     events: list[Any] = []
 
     def listener(hook: str) -> Any:

@@ -126,7 +126,7 @@ def _call(
     options = dict(case.call)
     if case.training:
         options["training"] = True
-    # Not `stateless_call`: it calls `layer.call`, past what `layer()` does about masks.
+    # Not `stateless_call`: it calls `layer.call` and skips what `layer()` does about masks.
     mapping = list(zip(layer.trainable_weights, weights, strict=True))
     with backend.StatelessScope(state_mapping=mapping) as scope:
         results = layer(*passed, **options)
@@ -166,7 +166,8 @@ def _output_shape(layer: Any, case: Case) -> Any:
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that are numbers, strings and lists of them; of others the names alone."""
+    """The settings that are numbers, strings and lists of them; of other settings only the
+    names."""
     plain = {}
     for key, value in config.items():
         simple = isinstance(value, bool | int | float | str | list | tuple | None)

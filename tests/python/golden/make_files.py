@@ -1,4 +1,4 @@
-"""Lets Keras open the files that ferrnn writes, and keeps what it found; and files by Keras.
+"""Has Keras open the files that ferrnn writes, and records what it finds; and files by Keras.
 
 It needs both packages in one environment, Keras on its JAX backend::
 

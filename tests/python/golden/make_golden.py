@@ -8,10 +8,10 @@ Run it in an environment of its own, then look at the difference::
 Names of files (`losses metrics`) make only these. The same versions on the same machine write the
 same bytes. Inputs and weights are random multiples of 1/256 (exact in both dtypes, and they
 compress), biases included; nothing is constant. On JAX, Keras computes tanh, mean and others of
-float64 in float32, by a table of dtypes; here that entry is as the TensorFlow backend has it, so
-that float64 files are float64 throughout. Each `.npz` holds a table in JSON (versions, cases,
-arrays named `<case>/<what>`) and the numbers of all arrays of a dtype in a row; `golden.py` reads
-it.
+float64 in float32, because of a table of dtypes; here that entry is replaced by the TensorFlow
+backend's, so that float64 files are float64 throughout. Each `.npz` holds a table in JSON
+(versions, cases, arrays named `<case>/<what>`) and the numbers of all arrays of a dtype in a row;
+`golden.py` reads it.
 """
 
 from __future__ import annotations

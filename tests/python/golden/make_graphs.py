@@ -48,7 +48,7 @@ def _table(model: Any) -> str:
 
 
 def _targets(name: str, arrays: dict[str, Array]) -> list[Array]:
-    """What can be learnt from the inputs."""
+    """Targets that can be learned from the inputs."""
     first, second = arrays["inputs_0"], arrays["inputs_1"]
     if name == "several_inputs":
         kind = (second[..., 0] > 0).astype("int32") + (second[..., 1] > 0)

@@ -128,7 +128,7 @@ def _differentiate(
     random: Random,
     dtype: str,
 ) -> dict[str, Array]:
-    """Results of `call`, and the gradients of `sum(direction * result)` by every argument."""
+    """Results of `call`, and the gradients of `sum(direction * result)`."""
     results, pullback = jax.vjp(
         call,
         jnp.asarray(inputs),

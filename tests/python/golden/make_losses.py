@@ -1,4 +1,4 @@
-"""Golden cases of losses, by Keras on JAX: values and gradients by the predictions."""
+"""Golden cases of losses, by Keras on JAX: values and gradients with respect to the predictions."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ WHOLE = ("Dice", "Tversky")
 
 def _more_losses(cases: Cases) -> None:
     for name, (kind, options) in MORE_LOSSES.items():
-        # Without an axis of steps left there is nothing that a mask could be a mask of.
+        # Without an axis of steps there is nothing that a mask could mask.
         variants = (
             MORE_VARIANTS if options.get("axis", -1) == -1 and kind not in WHOLE else ("plain",)
         )

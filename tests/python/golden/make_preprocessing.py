@@ -1,6 +1,6 @@
 """Makes `preprocessing.json` and `texts.keras`: what real Keras makes of texts and categories.
 
-These layers of Keras are written in TensorFlow, so that the script wants an environment with it::
+These layers of Keras are written in TensorFlow, so the script needs an environment with it::
 
     python3.11 -m venv /tmp/texts && /tmp/texts/bin/pip install keras==3.15.1 tensorflow-cpu h5py
     /tmp/texts/bin/python tests/python/golden/make_preprocessing.py

@@ -1,9 +1,8 @@
 """Golden values of weighted losses and metrics of all combinations of shapes, by Keras on NumPy.
 
 `KERAS_BACKEND=numpy python make_weighing.py` writes `weighing.json`; it holds what Keras accepts.
-Some metrics of Keras count masked steps; for these it is told so: there they weigh nothing. A loss
-whose weights have two axes more than its values is left out: Keras multiplies each value by each
-weight.
+Some metrics of Keras count masked steps; for these, masked steps get the weight 0. A loss whose
+weights have two axes more than its values is left out: Keras multiplies each value by each weight.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What the makers of golden files share: the file format and random numbers that compress."""
+"""What the scripts that make golden files share: the file format and random numbers that
+compress."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
 
 
 def report(keras: Any, name: str) -> dict[str, Any]:
-    """What a model says of itself and of four samples."""
+    """What a model reports about itself and about four samples."""
     structure, loss, options = CASES[name]
     inputs = keras.Input((2,))
     heads = {key: _head(keras, key)(inputs) for key in BIASES}

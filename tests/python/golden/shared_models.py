@@ -95,7 +95,7 @@ def _attending(k: Any) -> Any:
     added = k.layers.AdditiveAttention()([normalized, encoded])
     product = k.layers.Multiply()([normalized, encoded])
     merged = k.layers.Concatenate()([context, added, k.layers.Add()([product, encoded])])
-    # Keras takes the masks off what attention in several heads reads, so it comes last.
+    # Keras drops the masks of the inputs of multi-head attention, so it comes last.
     attended = k.layers.MultiHeadAttention(2, 4, use_gate=True)(
         merged, merged, use_causal_mask=True
     )

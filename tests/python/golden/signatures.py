@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-# What a program of recurrent models may import; the rest of Keras is for other work.
+# What a program with recurrent models may import; the rest of Keras is for other work.
 MODULES = (
     "",
     "layers",
@@ -77,7 +77,7 @@ def _callback(keras: Any) -> Any:
     return callback
 
 
-# An object of each of these classes, for what only objects have.
+# An object of each of these classes, for attributes that only objects have.
 OBJECTS: dict[str, Callable[[Any], Any]] = {
     "Model": _model,
     "Sequential": lambda keras: keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]),

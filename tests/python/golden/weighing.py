@@ -48,7 +48,7 @@ LOSSES = {"loss": "mse", "SparseCrossentropy": "sparse_categorical_crossentropy"
 
 
 def measures(target: str) -> tuple[str, ...]:
-    """The names of what is measured for targets of this kind."""
+    """The names of the measures for targets of this kind."""
     if target.startswith("labels"):
         return MEASURES["labels"]
     return (*MEASURES["plain"], *MEASURES["binary"])

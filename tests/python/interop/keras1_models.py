@@ -1,6 +1,6 @@
 """Writes models in Keras 1, on its own Python: `python keras1_models.py FOLDER`.
 
-`make_old_keras.py` runs this, and records what it leaves in `FOLDER/numbers.npz`.
+`make_old_keras.py` runs this, and records what it writes to `FOLDER/numbers.npz`.
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ def add_optimizers(record: Recorder) -> None:
 
 
 def add_custom(record: Recorder) -> None:
-    """A layer of the user's, registered and not; and a Lambda, which nobody should run."""
+    """A layer of the user's, registered and not; and a Lambda, which no reader should run."""
 
     class Scale(k.layers.Layer):
         """Multiplies by a trained vector, and by a number of its config."""

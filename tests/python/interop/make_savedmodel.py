@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def write_with_an_older_optimizer(record: Recorder) -> None:
-    """RMSprop as it was before Keras 2.11, and the losses with which training goes on."""
+    """RMSprop as it was before Keras 2.11, and the losses with which training continues."""
     k.backend.clear_session()
     model = MODELS["lstm"](k)
     randomize(model, "lstm")

@@ -269,7 +269,7 @@ def add_safetensors(record: Recorder) -> None:
 
 
 def add_refused(record: Recorder) -> None:
-    """What no reader without torch can, or should, open."""
+    """Files that a reader without torch cannot, or should not, open."""
     module = randomized(nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)), "module")
     save(record, module, "torch/whole_module.pt")
     record.refused("whole_module", "torch/whole_module.pt", "its outputs are computed by the test")

@@ -29,7 +29,7 @@ class WithStates(nn.Module):
 
 
 class Packed(nn.Module):
-    """A bidirectional LSTM on a packed sequence: rows have lengths of their own."""
+    """A bidirectional LSTM on a packed sequence: each row has its own length."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def exports() -> dict[str, Export]:
 
 
 def exported(export: Export, dynamo: bool, opset: int) -> bytes:
-    """The bytes that torch writes; whatever it raises is the caller's to report."""
+    """The bytes that torch writes; the caller reports what it raises."""
     model = torch.jit.script(export.model) if export.scripted else export.model
     given = tuple(torch.from_numpy(array) for array in export.inputs)
     names = [f"x_{i}" for i in range(len(given))]

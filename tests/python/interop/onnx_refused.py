@@ -18,7 +18,7 @@ def sequence_graph(name: str) -> Graph:
 
 
 def external() -> onnx.ModelProto:
-    """R lies in another file, as exporters write models beyond two GB."""
+    """R is in another file, as exporters write models of more than two GB."""
     model = onnx_recurrent.model(Recurrent("LSTM"), "external")
     (tensor,) = [found for found in model.graph.initializer if found.name == "R"]
     onnx.external_data_helper.set_external_data(tensor, "external.bin", 0, len(tensor.raw_data))

@@ -1,6 +1,6 @@
 """Trained models that others published: how each is opened, and what it should compute.
 
-They lie in `../shared/models` beside the repository, each with its licence, and are no part of it.
+They are in `../shared/models` beside the repository, each with its licence, and are not part of it.
 Where the folder has no reference, one is computed by `plain`, in float64.
 """
 
@@ -32,7 +32,7 @@ class Opened:
     wanted: list[Any]
 
     def run(self) -> list[Any]:
-        """The outputs that there is something to compare with."""
+        """The outputs that have a reference."""
         if isinstance(self.inputs, dict):
             found = list(self.model.run(self.inputs).values())
         else:
@@ -140,7 +140,7 @@ def _music_over_time(model: Any, path: Path) -> Opened:
 
 
 def text(file: str) -> Opened:
-    """Weights alone, of layers that ran in cuDNN; the attention behind them is their own class.
+    """Weights alone, of layers that ran in cuDNN; the attention after them is a class of their own.
 
     Float64: these weights, up to 9, amplify the rounding of float32 a thousand times in 40 steps,
     in plain NumPy as well.
@@ -166,7 +166,7 @@ def text(file: str) -> Opened:
 
 
 def _without_cudnn(kernel: Any, recurrent: Any, bias: Any) -> list[Any]:
-    """Each gate's matrix lies across in memory, and there are two biases."""
+    """Each gate's matrix is transposed in memory, and there are two biases."""
     turned = [part.T.reshape(part.shape, order="F") for part in np.split(kernel, 4, axis=1)]
     across = [part.T for part in np.split(recurrent, 4, axis=1)]
     return [np.hstack(turned), np.hstack(across), np.sum(np.split(bias, 2), axis=0)]
@@ -196,7 +196,7 @@ def walker(file: str) -> Opened:
 
 
 def flood(file: str, name: str = "forecast_lstm") -> Opened:
-    """One chain of a model with branches, the head behind it."""
+    """One chain of a model with branches, followed by the head."""
     state = {
         key.removeprefix("_orig_mod."): np.asarray(value)
         for key, value in read_torch_file(MODELS / file).items()
@@ -217,7 +217,7 @@ class Magnitude(ferrnn.layers.Layer):
 
 
 def voice(file: str) -> Opened:
-    """The voice detector's weights alone: `layers` says what its code does with them."""
+    """The voice detector's weights alone: `layers` describes what its code does with them."""
     strided = {"kind": "Conv1d", "padding": 1}
     state = safetensors.numpy.load_file(MODELS / file)
     model = ferrnn.from_torch(
@@ -288,7 +288,7 @@ OPENS: dict[str, Callable[[str], Opened]] = {
     "google-research+flood-forecasting/model_epoch001.pt": flood,
 }
 
-# Files that are no models by themselves, and why.
+# Files that are not models by themselves, and why.
 WITHOUT_A_MODEL = {
     f"{_NOAA}/optimizer_state_epoch009.pt": "an optimizer's state, with no tensor named",
     "uci-cbcl+FactorNet/model.json": "the configuration that best_model.hdf5 holds, too",
@@ -307,7 +307,7 @@ WITHOUT_A_MODEL = {
 
 
 def difference(opened: Opened) -> float:
-    """The largest difference to what is wanted, as a part of the largest number of each output."""
+    """The largest difference from the expected outputs, relative to the largest number of each."""
     found = opened.run()
     assert len(found) == len(opened.wanted)
     worst = 0.0

@@ -41,7 +41,8 @@ def lstm(
 
 
 def of_torch(state: dict[str, Array], prefix: str) -> list[Array]:
-    """The weights of an LSTM of PyTorch: its gates have the same order, its matrices lie across."""
+    """The weights of an LSTM of PyTorch: its gates have the same order, its matrices are
+    transposed."""
     names = [key for key in state if key.startswith(f"{prefix}.")]
     w_ih, w_hh = (
         next(state[key] for key in names if f"weight_{part}" in key) for part in ("ih", "hh")

@@ -1,4 +1,4 @@
-"""What the makers of this folder share: where the files go, and how their numbers are kept."""
+"""What the scripts of this folder share: where the files go, and how their numbers are kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["DATA", "Array", "Random", "Recorder"]
 
 
 class Recorder:
-    """Collects the cases of one maker, and writes them to `data/<maker>.npz`."""
+    """Collects the cases of one script, and writes them to `data/<maker>.npz`."""
 
     def __init__(self, maker: str, **versions: str) -> None:
         self.maker = maker

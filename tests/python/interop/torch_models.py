@@ -44,7 +44,7 @@ OPTIONS = {
 
 
 def options(module: nn.Module) -> dict[str, Any]:
-    """What the state dict does not tell of a layer, as JSON takes it."""
+    """What the state dict does not say about a layer, as JSON."""
     found = {}
     for name in OPTIONS.get(type(module).__name__, "").split():
         value = getattr(module, name)
@@ -182,7 +182,8 @@ def activations() -> Sequence[nn.Module]:
 
 
 def activation_chains(length: int = 4) -> dict[str, Chain]:
-    """The activations, `length` of them in each chain, so that none flattens what came before."""
+    """The activations, `length` of them in each chain, so that none flattens the values before
+    it."""
     found = {}
     every = activations()
     for start in range(0, len(every), length):

@@ -222,7 +222,7 @@ def test_a_stateful_layer_keeps_the_states_of_both_directions():
         Bidirectional(GRU(4)).reset_state()
 
 
-# Dropout, penalties, classes of one's own.
+# Dropout, penalties, custom classes.
 
 
 def test_dropout_is_drawn_for_each_direction_and_repeats_with_the_seed():

@@ -1,4 +1,4 @@
-"""Embedding and Masking: ids, masks made from values, and sums of gradients by id."""
+"""Embedding and Masking: ids, masks made from values, and sums of gradients for each id."""
 
 import numpy as np
 import pytest

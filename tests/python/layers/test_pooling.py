@@ -1,4 +1,4 @@
-"""The highest of windows: the values, and whom the gradient goes to."""
+"""Maxima of windows: the values, and where the gradient goes."""
 
 import itertools
 

@@ -46,7 +46,7 @@ def same(one, other):
 
 
 def compare(make, given, *, takes_key=False, callbacks=None, seed=3, **options):
-    """Trains together and each alone, and compares all there is."""
+    """Trains together and each alone, and compares everything."""
     own = (lambda: None) if callbacks is None else callbacks
     many = keras.fit_many(make, given, seed=seed, callbacks=own(), **options)
     assert list(many) == list(given)

@@ -1,4 +1,4 @@
-"""Code of users in models, and models that train alike with plans and without."""
+"""Users' code in models, and models that train equally with plans and without."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ ran = []
 
 
 class Gated(layers.Layer):
-    """Weights of its own, trained or not, and of a layer inside; and a plain attribute."""
+    """Weights of its own, trained or not, those of a layer inside, and a plain attribute."""
 
     def build(self, input_shape):
         self.gate = layers.Dense(input_shape[-1], activation="sigmoid", dtype=self.dtype)
@@ -67,7 +67,7 @@ def listed(outputs):
 
 
 def close(build, x, y, monkeypatch, rtol=1e-8, **options):
-    """Trains with plans and without, and compares but for rounding; gives the planned model."""
+    """Trains with plans and without, and compares up to rounding; returns the planned model."""
     (ours, history), (theirs, wanted) = (
         trained(build, x, y, monkeypatch, planned=planned, **options) for planned in (True, False)
     )

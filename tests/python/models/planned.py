@@ -13,7 +13,8 @@ def data(shape=(29, 6, 5), out=(3,), dtype="float32", seed=0):
 
 
 def trained(build, x, y, monkeypatch, *, planned, compiled=None, heeded=True, **options):
-    """A model trained with plans or without, and its history; `heeded` plans do not give up."""
+    """A model trained with plans or without, and its history; plans that are `heeded` do not give
+    up."""
     monkeypatch.setenv("FERRNN_PLAN", "1" if planned else "0")
     keras.utils.set_random_seed(7)
     model = build()
@@ -36,7 +37,7 @@ def trained(build, x, y, monkeypatch, *, planned, compiled=None, heeded=True, **
 
 
 def same(build, x, y, monkeypatch, **options):
-    """Trains both ways and compares all there is; gives the planned model."""
+    """Trains both ways and compares everything; returns the planned model."""
     (ours, history), (theirs, wanted) = (
         trained(build, x, y, monkeypatch, planned=planned, **options) for planned in (True, False)
     )

@@ -1,4 +1,4 @@
-"""`clone_model` with layers of one's own choice, nested models included; `by_name`."""
+"""`clone_model` with chosen layers, nested models included; `by_name`."""
 
 import numpy as np
 import pytest

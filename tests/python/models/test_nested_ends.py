@@ -1,4 +1,4 @@
-"""Models whose inputs, outputs and losses are nested, named, optional, or of a class of one's."""
+"""Models whose inputs, outputs and losses are nested, named, optional, or of a custom class."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Classes and functions of one's own, of every kind, go through files; so do arrays in settings."""
+"""Custom classes and functions of every kind go through files; so do arrays in settings."""
 
 import json
 
@@ -153,7 +153,7 @@ NAMES = {each.__name__: each for each in OWN}
 
 
 def everything():
-    """A model with something of one's own of every kind."""
+    """A model with custom code of every kind."""
     penalty = Weighed(np.array([0.1, 0.3]), regularizers.L1(0.01))
     model = keras.Sequential(
         [
@@ -376,7 +376,7 @@ def test_a_loss_without_a_name_does_not_keep_a_model_from_being_saved(tmp_path):
 
 
 class Dense(layers.Layer):
-    """A layer of one's own that is called as one of ferrnn's is."""
+    """A custom layer with the name of one of ferrnn's."""
 
     def call(self, inputs):
         return -inputs

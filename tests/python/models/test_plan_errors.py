@@ -1,4 +1,4 @@
-"""Errors of regression and of margins in plans: the bits of training without."""
+"""Losses of regression and of margins in plans: the bits of training without."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is recorded of a cell: nothing twice, and kept for the way back only what must be."""
+"""What is recorded of a cell: nothing twice, and only what the backward pass needs is kept."""
 
 from ferrnn import ops
 from program_comparison import BACK, STEP, SUMS, names, recorded
@@ -18,7 +18,7 @@ def test_gradients_of_biases_are_summed_at_each_step(monkeypatch):
 
 
 class ScaledCell(Written):
-    """Reads on its way back a product whose factors it reads as well."""
+    """Its backward pass reads a product and also the factors of it."""
 
     def __init__(self, units):
         super().__init__(units)

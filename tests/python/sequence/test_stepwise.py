@@ -1,4 +1,4 @@
-"""What `stepwise` defines, said again row by row without masks."""
+"""What `stepwise` defines, restated row by row without masks."""
 
 from functools import partial
 

@@ -1,8 +1,8 @@
-"""A training that is killed and started again: `interrupted.py WHAT FOLDER SAVE_FREQ SEED OUT`.
+"""A training run that is killed and restarted: `interrupted.py WHAT FOLDER SAVE_FREQ SEED OUT`.
 
 Writes the final weights, the optimizer's variables and the history to OUT. WHAT is the data.
-Without arguments it reads them line by line, and forks for each: it prints the number of the
-process, and later how that ended.
+Without arguments it reads them line by line and forks for each: it prints the process id, and later
+how that process ended.
 """
 
 import importlib

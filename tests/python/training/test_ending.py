@@ -1,4 +1,4 @@
-"""A pass over data that gave nothing logs nothing; that the data ended is said, with the remedy."""
+"""A pass over empty data logs nothing; the warning that the data ended names the remedy."""
 
 import warnings
 

@@ -182,7 +182,7 @@ class TestSchedules:
 
 
 class Momentum(Optimizer):
-    """As Keras' guide writes an optimizer of one's own."""
+    """An optimizer as Keras' guide writes a custom one."""
 
     def __init__(self, learning_rate=0.1, momentum=0.9, **kwargs):
         super().__init__(learning_rate=learning_rate, **kwargs)

@@ -47,7 +47,7 @@ def scaled_error(scale):
 
 
 def trained(model, loss, weights=None):
-    """The gradient by `scale` that one step of gradient descent applied."""
+    """The gradient of `scale` that one step of gradient descent applied."""
     model(X)
     before = float(model.scale.numpy())
     model.compile(keras.optimizers.SGD(1.0), loss=loss(model.scale))
@@ -187,7 +187,7 @@ def test_functions_of_losses_take_traced_targets():
 
 def test_targets_that_have_no_gradient_are_refused():
     weight = Parameter(np.array([[1.0, -1.0]]), "weight")
-    with pytest.raises(TypeError, match="no gradient by `y_true`"):
+    with pytest.raises(TypeError, match="no gradient for `y_true`"):
         tracing.value_and_gradients(lambda: keras.losses.Hinge()(weight * 1.0, weight * 2.0))
     kept = keras.losses.Hinge()(ops.stop_gradient(weight), weight.value * 2.0)
     assert np.isfinite(kept)
@@ -224,7 +224,7 @@ def test_weights_of_samples_have_gradients(reduction, shape, masked):
 def test_weights_of_samples_without_a_gradient_are_refused():
     loss = keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
     weight = Parameter(np.ones(6), "weight")
-    with pytest.raises(TypeError, match="no gradient by `sample_weight`"):
+    with pytest.raises(TypeError, match="no gradient for `sample_weight`"):
         tracing.value_and_gradients(lambda: loss(np.zeros((6, 2)), Y, weight * 1.0))
 
 

@@ -98,7 +98,7 @@ class ConvTranspose(Windowed):
 class Conv1DTranspose(ConvTranspose):
     """Spreads each place over a window: `[batch, time, features]` to `[..., filters]`.
 
-    The way back of `Conv1D` as a layer: with `strides` n outputs are n times as long as inputs.
+    The gradient of `Conv1D` as a layer: with `strides` n outputs are n times as long as inputs.
     `output_padding` adds places at the end.
 
     >>> import numpy as np
@@ -134,7 +134,7 @@ class Conv1DTranspose(ConvTranspose):
 class Conv2DTranspose(ConvTranspose):
     """Spreads each place over a window: `[batch, height, width, features]` to `[..., filters]`.
 
-    The way back of `Conv2D` as a layer: with `strides` n outputs are n times as long as inputs.
+    The gradient of `Conv2D` as a layer: with `strides` n outputs are n times as long as inputs.
     `output_padding` adds places at the end.
 
     >>> import numpy as np

@@ -173,7 +173,7 @@ class HandedBack:
             )
 
     def backward(self, slopes: list[Array]) -> tuple[list[Array | None], list[Array]]:
-        """The gradients by the inputs and by the weights, flat."""
+        """The gradients of the inputs and of the weights, flat."""
         if self._kept is None:
             raise ValueError(f"layer {self._step.layer.name!r} gives no gradient")
         (vjp, values), self._kept, step = self._kept, None, self._step
@@ -219,7 +219,7 @@ def _may_draw(layer: Any) -> bool:
 
 
 class _Apart:
-    """Gradients by one value that would be summed, one by one: the engine sums them."""
+    """Gradients of one value that would be summed, one by one: the engine sums them."""
 
     def __init__(self) -> None:
         self._came: list[Any] = []
@@ -270,7 +270,7 @@ class AppliedToRows:
         return [made.reshape(-1)]
 
     def backward(self, slopes: list[Array]) -> tuple[list[Array | None], list[Array]]:
-        """The gradient by the inputs, flat."""
+        """The gradient of the inputs, flat."""
         if self._kept is None:
             raise ValueError("there was no forward pass that kept anything")
         (rows, made), self._kept = self._kept, None

@@ -32,7 +32,7 @@ Said: TypeAlias = "tuple[Program, int, Over | None, list[int | Array]]"
 class WrittenLayer:
     """The programs of an operation, or of a layer with a user's `call`, at its place in a graph.
 
-    `own` are the weights that come with each call, `asks` says whether gradients by the inputs are
+    `own` are the weights that come with each call, `asks` says whether gradients of the inputs are
     wanted.
     """
 

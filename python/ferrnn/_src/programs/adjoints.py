@@ -12,7 +12,7 @@ from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Recorder, Step, Vie
 
 
 class Adjoints:
-    """Gradients by registers, as far as they are known.
+    """Gradients of registers, as far as they are known.
 
     A gradient is a register of its own, of which `spans` tell what has been written, or is lent by
     another value as long as nothing is added to it: all of a register, or fewer elements that
@@ -47,7 +47,7 @@ class Adjoints:
         return register in self._of or register in self._lent
 
     def _arriving(self, step: Step) -> View:
-        """The complete gradient by a step's value, in that value's shape."""
+        """The complete gradient of a step's value, in that value's shape."""
         lent = self._lent.get(step.register)
         shape = step.view.shape
         if step.takes_spread and lent is not None and not any(lent.strides):
@@ -143,7 +143,7 @@ class Adjoints:
         return self.recorder.levels[view.register] == FIXED
 
     def summed(self, register: int) -> int:
-        """The gradient by a fixed register, zero before anything is added."""
+        """The gradient of a fixed register, zero before anything is added."""
         own = self._of.get(register)
         if own is None:
             width = self.recorder.widths[register]

@@ -18,8 +18,8 @@ def hoisted(
 ) -> list[Instruction]:
     """Takes such instructions out of the steps, and gives them in order.
 
-    `states` are the registers before and after a step. What a way back reads is kept for each step,
-    and stays where it is: only what is "local" has one place for all steps.
+    `states` are the registers before and after a step. What a backward pass reads is kept for each
+    step, and stays where it is: only what is "local" has one place for all steps.
     """
     writers: dict[int, list[Instruction]] = {}
     for each in recorder.sections[STEP]:

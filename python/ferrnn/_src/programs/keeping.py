@@ -15,7 +15,7 @@ _CHEAP = ("copy", "negative", "add", "subtract", "multiply")
 def homes_of(recorder: Recorder, ends: set[int], states: set[int], *, goes_back: bool) -> list[str]:
     """How many rows each register has: one for each step where another section reads it.
 
-    `ends` are the registers of inputs and of the gradients by them, which have one too.
+    `ends` are the registers of inputs and of their gradients, which have one too.
     """
     homes = []
     for register, level in enumerate(recorder.levels):

@@ -48,7 +48,7 @@ Code: TypeAlias = Callable[[CellTrace, Any, Any], tuple[Any, Sequence[Any]]]
 _RULES = (convolving, elementwise, layers, products, shaping)
 # Numbers of rows that two traces take for the batch's: what they record must be the same.
 _BATCHES = (7919, 7907)
-# The sections forward, and those that a program without a way back leaves out.
+# The sections forward, and those that a program without a backward pass leaves out.
 _FORWARD = 2
 
 
@@ -62,8 +62,8 @@ class Lowered:
     """A program, and the arrays that its weights are: parameters, and constants of the code.
 
     `output` is the shape of a step's output without its batch, `kept` the number of elements that
-    each step of a row keeps for the way back. `whole` says that the mean of the outputs over the
-    batch is what the code gives.
+    each step of a row keeps for the backward pass. `whole` says that the mean of the outputs over
+    the batch is what the code gives.
     """
 
     program: Program
@@ -88,7 +88,7 @@ class Row:
 class Shapes:
     """What a trace is made for: one step's inputs, each a `Row`, and the shapes of its states.
 
-    Gradients by the inputs are wanted or not, for all of them or for each.
+    Gradients of the inputs are wanted or not, for all of them or for each.
     """
 
     inputs: Any
@@ -249,7 +249,7 @@ def _states(traced: _Traced) -> Iterator[tuple[View, View]]:
 
 
 def _way_back(traced: _Traced, recorder: Recorder) -> tuple[Adjoints, int, list[int]]:
-    """Instructions for gradients, from those by the output and by the states after a step."""
+    """Instructions for gradients, from those of the output and of the states after a step."""
     adjoints = Adjoints(recorder)
     seeds: dict[int, list[View]] = {}
     registers = []

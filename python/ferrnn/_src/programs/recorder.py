@@ -79,15 +79,15 @@ def dense(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(math.prod(shape[at + 1 :]) for at in range(len(shape)))
 
 
-# (gradients so far, gradient by the value) adds to the gradients.
+# (gradients so far, gradient of the value) adds to the gradients.
 Back: TypeAlias = Callable[[Any, View], None]
 
 
 @dataclass
 class Step:
-    """One value of the trace: all of a register, its level, and its way back.
+    """One value of the trace: all of a register, its level, and its backward rule.
 
-    A way back that takes spread gradients works on those whose elements are all the same one.
+    A backward rule that takes spread gradients works on gradients whose elements are all the same.
     """
 
     view: View
@@ -106,7 +106,7 @@ class Recorder:
     """Registers and instructions so far. Those of `apart` are summed by themselves.
 
     `widths`, `levels` and `wanted` are the registers': elements of a row, level, and whether a
-    gradient by them is of use. `given` are the arrays of registers that are constants.
+    gradient of them is of use. `given` are the arrays of registers that are constants.
     """
 
     dtype: np.dtype[Any]
@@ -158,7 +158,7 @@ class Recorder:
         return max(self.levels[view.register] for view in views)
 
     def wants(self, *views: View) -> bool:
-        """Whether a gradient by any of them is of use."""
+        """Whether the gradient of any of them is of use."""
         return any(self.wanted[view.register] for view in views)
 
     def whole(self, view: View) -> bool:

@@ -13,7 +13,7 @@ from ferrnn._src.programs.recorder import FIXED, Step, UnsupportedError, View
 from ferrnn._src.programs.sketch import CellTrace, Sketch, rules
 from ferrnn._src.tree.types import Array
 
-# (gradients, gradient by the value, the value, its sources) adds to the gradients.
+# (gradients, gradient of the value, the value, its sources) adds to the gradients.
 Way = Callable[..., None]
 
 
@@ -66,7 +66,7 @@ def note(
     *,
     takes_spread: bool = False,
 ) -> None:
-    """Keeps the way back of a value that has just been computed."""
+    """Keeps the backward rule of a value that has just been computed."""
     recorder = trace.recorder
     if recorder.wanted[view.register]:
         recorder.tape.append(Step(view, recorder.levels[view.register], back, takes_spread))

@@ -54,7 +54,7 @@ class Averaged(Configured):
         mask: Mask | None,
         differentiable: bool = False,
     ) -> tuple[float, Array | None] | None:
-        """The reduced loss and its gradient by `y_pred`, if the engine has the reduction."""
+        """The reduced loss and the gradient of `y_pred`, if the engine has the reduction."""
         divisor = DIVISORS.get(self.reduction or "")
         if divisor is None:
             return None
@@ -67,7 +67,7 @@ class Averaged(Configured):
     def unweighted_mean(
         self, y_true: Any, y_pred: Any, differentiable: bool = False
     ) -> tuple[float, Array | None] | None:
-        """The mean over all values and its gradient by `y_pred`, if the engine has it."""
+        """The mean over all values and the gradient of `y_pred`, if the engine has it."""
         if type(y_true) is not np.ndarray or not (self._takes(y_pred) and y_pred.ndim):
             return None
         true, pred = self._aligned(y_true, y_pred, None, None)

@@ -1,4 +1,4 @@
-"""What every loss is: values per sample, a reduction to one number, the gradient by `y_pred`."""
+"""What every loss is: values per sample, a reduction to one number, the gradient of `y_pred`."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Loss(Averaged):
         return values, lambda d_values: vjp(d_values, Gradients())
 
     def by_targets(self, y_true: Array, y_pred: Array) -> ValuesVjp | None:
-        """As the vjp of `pointwise`, the gradient by `y_true`; None for a loss without one."""
+        """As the vjp of `pointwise`, the gradient of `y_true`; None for a loss without one."""
         return self.pointwise(y_pred, y_true)[1] if self.symmetric else None
 
     def call(self, y_true: Array, y_pred: Array) -> Array:
@@ -120,7 +120,7 @@ class Loss(Averaged):
     def _refuse_traced_targets(self) -> None:
         if not self.symmetric and type(self).by_targets is Loss.by_targets:
             raise TypeError(
-                f"the loss {self.name!r} has no gradient by `y_true`, which is traced: give "
+                f"the loss {self.name!r} has no gradient for `y_true`, which is traced: give "
                 "`ops.stop_gradient(y_true)`"
             )
 
@@ -163,7 +163,7 @@ class Loss(Averaged):
         """The reduced loss where the weights of samples are part of a running trace."""
         if self.reduction not in ("sum_over_batch_size", "mean", "sum"):
             raise TypeError(
-                f"the loss {self.name!r} of the reduction {self.reduction!r} has no gradient by "
+                f"the loss {self.name!r} of the reduction {self.reduction!r} has no gradient for "
                 "`sample_weight`, which is traced: give `ops.stop_gradient(sample_weight)`"
             )
         true, values = self._traced_values(y_true, y_pred, weight, mask)

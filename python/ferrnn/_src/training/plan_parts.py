@@ -70,8 +70,8 @@ class Lowering:
     # What is handed back to Python, each with its `weights`, and what they add to a step's loss.
     handed_back: list[Any] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
-    # Values that come with a mask, each with the one where it began; and those by which there are
-    # gradients.
+    # Values that come with a mask, each with the one where it began; and those that
+    # have gradients.
     masked: dict[int, int] = field(default_factory=dict)
     wanted: set[int] = field(default_factory=set)
     # Weights that a step changes by what it computes, and not by their gradients.

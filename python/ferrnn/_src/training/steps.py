@@ -106,7 +106,7 @@ class Steps(Measuring):
         return self.predict_step(x)
 
     def value_and_gradients(self, function: Callable[[], Any]) -> tuple[Any, Gradients]:
-        """`function()` and its gradients by the trainable weights of the model, for `apply`.
+        """`function()` and the gradients of the model's trainable weights, for `apply`.
 
         The function gives one number, or a tuple whose first entry is that number; inside, call the
         model, layers, losses and `ferrnn.ops`.

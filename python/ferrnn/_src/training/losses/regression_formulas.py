@@ -14,7 +14,7 @@ from ferrnn._src.tree.types import Array
 
 
 def mean_of(entries: Array, slope: Array) -> tuple[Array, ValuesVjp]:
-    """The mean over the last axis of `entries` whose derivatives by `y_pred` are `slope`.
+    """The mean over the last axis of `entries` whose gradient for `y_pred` is `slope`.
 
     >>> values, vjp = mean_of(np.array([[1.0, 3.0]]), np.array([[2.0, 4.0]]))
     >>> values.tolist(), vjp(np.ones(1)).tolist()
