@@ -26,6 +26,7 @@ def each_case(names, cases, ids=None):
     names = [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
     ids = ids if ids is None or callable(ids) else list(ids)
     named = [named_case(names, case, at, ids) for at, case in enumerate(cases)]
+    assert named, f"no cases of {names}"
 
     def fold(test):
         @functools.wraps(test)

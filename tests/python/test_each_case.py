@@ -29,6 +29,11 @@ def test_all_cases_run_and_those_that_fail_are_named(monkeypatch):
     assert str(caught.value.__cause__.__cause__).startswith("assert (2 * 1) == 4")
 
 
+def test_a_test_without_cases_is_an_error():
+    with pytest.raises(AssertionError, match=r"no cases of \['right'\]"):
+        each_case("right", [])
+
+
 def test_cases_are_chosen_by_their_names(monkeypatch):
     ran.clear()
     monkeypatch.setenv("CASES", "two")

@@ -162,7 +162,10 @@ def test_an_optimizer_that_was_not_built(tmp_path):
     model.compile("adam", "mse")
     model.save(tmp_path / "m.safetensors")
     again = ferrnn.load_model(tmp_path / "m.safetensors")
+    assert isinstance(again.optimizer, ferrnn.optimizers.Adam)
+    assert again.optimizer.iterations == 0
     again.fit(np.ones((4, 4, 3)), np.ones((4, 2)), verbose=0)
+    assert again.optimizer.iterations == 1
 
 
 def test_states_of_stateful_layers_are_kept(tmp_path):

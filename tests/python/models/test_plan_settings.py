@@ -296,10 +296,16 @@ def test_code_is_expanded_once(monkeypatch):
     monkeypatch.setenv("FERRNN_PLAN", "1")
     x, y = data()
     model, _ = built(Reading)
+    calls, expanded = [], expanding.expanded
+    monkeypatch.setattr(
+        expanding, "expanded", lambda *given: calls.append(given) or expanded(*given)
+    )
     model.fit(x, y, verbose=0)
-    monkeypatch.setattr(expanding, "expanded", None)
+    assert calls
+    calls.clear()
     model.fit(x, y, verbose=0)
     model.predict(x, batch_size=4, verbose=0)
+    assert not calls
 
 
 def test_programs_do_not_keep_layers(monkeypatch):
