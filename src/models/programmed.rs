@@ -154,10 +154,9 @@ impl<T: Element> Programmed<T> {
 /// The weights and constants in order.
 fn given<'a, T: Element>(of: &'a [Weight<T>], weights: &'a [&mut [T]]) -> Result<Vec<&'a [T]>> {
     let arrays = of.iter().map(|weight| match weight {
-        Weight::Own(number) => weights
-            .get(*number)
-            .map(|array| &**array)
-            .ok_or_else(|| Error::value("weights", "all weights that the program reads", weights.len())),
+        Weight::Own(number) => weights.get(*number).map(|array| &**array).ok_or_else(|| {
+            Error::value("weights", "all weights that the program reads", weights.len())
+        }),
         Weight::Constant(array) => Ok(&array[..]),
     });
     arrays.listed_or()

@@ -53,7 +53,7 @@ impl<T: Element> Run<T> {
     /// Makes room for another batch or number of steps; weights stay.
     ///
     /// # Errors
-    /// If the memory cannot be had.
+    /// If memory runs out.
     pub fn make_room(&mut self, program: &Program, batch: usize, time: usize) -> Result<()> {
         let groups = batch.div_ceil(GROUP).max(1);
         let group = batch.div_ceil(groups);
