@@ -291,6 +291,7 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
         return_sequences: false,
         return_state: false,
         zero_output_for_mask: false,
+        carried: None,
         drops: 1,
         input_drop: None,
         recurrent_drop: None,

@@ -8,7 +8,7 @@ use ferrnn::error::Error;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::{Element, Level};
-use ferrnn::models::Scores;
+use ferrnn::models::{Of, Scores};
 use ferrnn::programs::{
     Ends, Gradients, Home, Instruction, Join, Op, Operand, Options, Problem, Program, Register,
     Results, Run, SECTIONS, Section, Seeds, State,
@@ -350,6 +350,6 @@ fn memory_that_cannot_be_had_is_an_error() {
 
 #[test]
 fn values_are_programs_of_targets_and_outputs_alone() {
-    let refused = Scores::new(Arc::new(cell(None).unwrap()), vec![vec![0.0; 15]; 2], false);
+    let refused = Scores::new(Arc::new(cell(None).unwrap()), vec![vec![0.0; 15]; 2], Of::Sample);
     assert!(matches!(refused, Err(Error::Value { argument: "program", .. })), "{refused:?}");
 }

@@ -1,6 +1,7 @@
 //! Attention in a graph, between the projections of queries, values and keys.
 
 use super::columns::{add, hide};
+use super::dropout::Drop;
 use super::node::{Draws, Node, Passed, Passing, Shape, packed, sized};
 use crate::error::{Error, Result};
 use crate::layers::attention::{self, Attention, Seen, Sizes, Slopes};
@@ -23,6 +24,8 @@ pub struct Attend {
     pub causal: bool,
     /// The distance from which on a query sees no value.
     pub window: Option<usize>,
+    /// What drops weights in training.
+    pub drop: Option<Drop>,
 }
 
 impl Attend {
@@ -95,6 +98,8 @@ pub struct Attending<T: Engine> {
     size: &'static [usize],
     scale: Option<T>,
     weights: Buffer<T>,
+    /// What the weights of the last call were multiplied by; empty if nothing was dropped.
+    noise: Buffer<T>,
     seen: Flags,
     /// Gradients that are not wanted or are added to others; those with respect to outputs that
     /// count.
@@ -110,10 +115,11 @@ impl<T: Engine> Attending<T> {
         if setting.heads == 0 {
             return Err(Error::value("heads", "a positive integer", setting.heads));
         }
-        let (scale, weights) = (setting.scale.map(T::of), Buffer::default());
+        let scale = setting.scale.map(T::of);
         let size: &[usize] = if scale.is_none() { &[1] } else { &[] };
         let scratch = std::array::from_fn(|_| Buffer::default());
-        Ok(Self { setting, size, scale, weights, seen: Flags::default(), scratch })
+        let [weights, noise] = [Buffer::default(), Buffer::default()];
+        Ok(Self { setting, size, scale, weights, noise, seen: Flags::default(), scratch })
     }
 
     fn attention<'a>(
@@ -125,7 +131,8 @@ impl<T: Engine> Attending<T> {
         let (axes, strictly) = (*axes, self.setting.strictly);
         let seen = (!flags.is_empty()).then_some(Seen { flags, axes, strictly });
         let scale = packed(self.scale)?;
-        Ok(Attention { sizes, queries, keys, values, scale, seen, noise: None })
+        let noise = (!self.noise.is_empty()).then_some(&self.noise[..]);
+        Ok(Attention { sizes, queries, keys, values, scale, seen, noise })
     }
 }
 
@@ -164,7 +171,7 @@ impl<T: Engine> Node<T> for Attending<T> {
         &mut self,
         passing: &Passing<'_, T>,
         outputs: &mut [T],
-        _draws: &mut Draws,
+        draws: &mut Draws,
         stop: Ask<'_>,
     ) -> Result<()> {
         let [value, key] = value_and_key(passing.more)?;
@@ -172,6 +179,13 @@ impl<T: Engine> Node<T> for Attending<T> {
         let [of_value, of_key] = value_and_key(passing.masks)?;
         self.seen.note(self.setting, sizes, [passing.mask, of_value, of_key])?;
         sized(&mut self.weights, sizes.weights()?)?;
+        match self.setting.drop.filter(|_| passing.training) {
+            Some(drop) => {
+                sized(&mut self.noise, sizes.weights()?)?;
+                drop.draw(draws, &mut self.noise)?;
+            }
+            None => self.noise = Buffer::default(),
+        }
         let mut weights = std::mem::take(&mut self.weights);
         let attention = self.attention(sizes, [passing.inputs, value.1, key.1])?;
         let done = attention::forward(&attention, &mut weights, outputs, stop);

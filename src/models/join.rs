@@ -1,6 +1,6 @@
 //! Several values joined, entry by entry or side by side.
 
-use super::node::{Draws, Node, Passed, Passing, Shape};
+use super::node::{Draws, Masks, Node, Passed, Passing, Shape};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::memory::Buffer;
@@ -62,6 +62,13 @@ impl<T: Engine> Node<T> for Joined {
         match inputs.iter().find(|shape| **shape != expected(shape)) {
             Some(wrong) => Err(Error::shape("inputs", expected(wrong).axes(), wrong.axes())),
             None => Ok(Shape { features, ..first }),
+        }
+    }
+
+    fn masks(&self) -> Masks {
+        match self.0 {
+            Join::Concat => Masks::Meet { all: false },
+            _ => Masks::Meet { all: true },
         }
     }
 

@@ -151,10 +151,9 @@ impl Judge {
                     Scored::Measure(measure) => added(measure, &rows, weights, shape)?,
                     Scored::Written(scores) => {
                         let pair = (rows.targets, rows.predictions);
-                        let sums = written.next(scores)?.sums(pair, shape, weights, stop)?;
-                        // A sample counts once, however many values it has; so does a batch of one.
-                        let by = if scores.whole { sums.weights } else { sums.values as f64 };
-                        (sums.total / by, sums.weights / by)
+                        let scoring = written.next(scores)?;
+                        let sums = scoring.sums(pair, shape, weights, stop)?;
+                        scoring.counted(&sums)
                     }
                 };
                 metric.total += total;

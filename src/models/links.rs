@@ -185,10 +185,14 @@ pub(super) fn masked<T: Engine>(
     let total = made.last().map_or(inputs, |last| last.end);
     let (mut masked, mut count) = (lists::filled(None, total)?, 0);
     for (layer, made) in layers.iter().zip(made) {
+        let first = masked[layer.from[0]];
+        let mut given = layer.from.iter().map(|&value| masked[value]);
         masked[made.start] = match layer.node.masks() {
-            Masks::Stay => masked[layer.from[0]],
+            Masks::Stay => first,
+            Masks::Meet { .. } if given.clone().all(|mask| mask == first) => first,
+            Masks::Meet { all: true } if given.any(|mask| mask.is_none()) => None,
             Masks::End => None,
-            Masks::Begin => {
+            Masks::Begin | Masks::Meet { .. } => {
                 count += 1;
                 Some(count - 1)
             }

@@ -84,6 +84,12 @@ pub enum Masks {
     End,
     /// The layer makes one, whatever there was before.
     Begin,
+    /// A step counts if it does in one of the values, and always where a value comes without a mask: or
+    /// there is none then, if `all` have to have one.
+    Meet {
+        /// Whether there is only one if all values have one.
+        all: bool,
+    },
 }
 
 /// The random generators: for each its seed and the number of its next call.

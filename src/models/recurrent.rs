@@ -34,6 +34,9 @@ pub struct Setting {
     pub return_state: bool,
     /// Makes the output at masked steps zero.
     pub zero_output_for_mask: bool,
+    /// For how many rows states are carried from one step of training to the next, as weights that
+    /// follow the batch; None if they are not.
+    pub carried: Option<usize>,
     /// The number of dropout masks: one for all gates, or one for each.
     pub drops: usize,
     /// Dropout of the inputs.
@@ -42,13 +45,16 @@ pub struct Setting {
     pub recurrent_drop: Option<Drop>,
 }
 
-/// The layer: weights are kernel, recurrent kernel, bias and the vectors of each unit alone.
+/// The layer: weights are kernel, recurrent kernel, bias, the vectors of each unit alone, and the states that
+/// are carried.
 pub struct Recurrent<T: Engine> {
     setting: Setting,
     sizes: Vec<usize>,
     weights: Option<Weights<T>>,
     residuals: Option<Residuals<T>>,
-    /// The states after the last step, then their gradients.
+    /// The states before the first step, if they are carried.
+    carried: Vec<Buffer<T>>,
+    /// The states after the last step, then their gradients if the layer gives them.
     state: Vec<Buffer<T>>,
     d_state: Vec<Buffer<T>>,
     /// The current dropout masks, of inputs and previous outputs.
@@ -71,15 +77,21 @@ impl<T: Engine> Recurrent<T> {
             setting.bias.then(|| columns.saturating_mul(biases)),
             (layout.vectors > 0).then(|| layout.vectors.saturating_mul(units)),
         ];
-        let sizes = sizes.into_iter().flatten().listed()?;
-        let d_state = (0..=layout.states).map(|_| Buffer::default()).listed()?;
-        let states = if setting.return_state { layout.states + 1 } else { 0 };
-        let state = (0..states).map(|_| Buffer::default()).listed()?;
+        let count = layout.states + 1;
+        let carries = if setting.carried.is_some() { count } else { 0 };
+        let carried =
+            std::iter::repeat_n(setting.carried.unwrap_or(0).saturating_mul(units), carries);
+        let sizes = sizes.into_iter().flatten().chain(carried).listed()?;
+        let states = if setting.return_state { count } else { carries };
+        let [carried, state, d_state] =
+            [carries, states, count].map(|count| (0..count).map(|_| Buffer::default()).listed());
+        let (carried, state, d_state) = (carried?, state?, d_state?);
         Ok(Self {
             setting,
             sizes,
             weights: None,
             residuals: None,
+            carried,
             state,
             d_state,
             dropped: Default::default(),
@@ -104,7 +116,18 @@ impl<T: Engine> Recurrent<T> {
 }
 
 /// What a call reads: the inputs and their shape, the states to begin with, the mask.
-type Read<'a, T> = (Shape, &'a [T], &'a [(Shape, &'a [T])], Option<&'a [bool]>);
+type Read<'a, T> = (Shape, &'a [T], Vec<(Shape, &'a [T])>, Option<&'a [bool]>);
+
+/// The states to begin with: those that are carried, or that came with the inputs.
+fn states<'a, T: Engine>(
+    setting: &Setting,
+    rows: usize,
+    carried: &'a [Buffer<T>],
+    more: &[(Shape, &'a [T])],
+) -> Result<Vec<(Shape, &'a [T])>> {
+    let of_state = Shape { rows, time: 1, features: setting.units };
+    carried.iter().map(|state| (of_state, &state[..])).chain(more.iter().copied()).listed()
+}
 
 /// The call, whose masks of dropout were drawn before.
 fn problem<'a, T: Engine>(
@@ -152,7 +175,7 @@ impl<T: Engine> Node<T> for Recurrent<T> {
     }
 
     fn besides(&self) -> usize {
-        self.state.len()
+        if self.setting.return_state { self.state.len() } else { 0 }
     }
 
     fn shape_besides(&self, _number: usize, inputs: &[Shape]) -> Result<Shape> {
@@ -176,7 +199,9 @@ impl<T: Engine> Node<T> for Recurrent<T> {
             kernel: weights[0],
             recurrent_kernel: weights[1],
             bias: bias.then(|| &*weights[2]),
-            vectors: weights.get(after).map_or(&[], |vectors| vectors),
+            vectors: weights[..weights.len() - self.carried.len()]
+                .get(after)
+                .map_or(&[], |vectors| vectors),
             projection: None,
         };
         self.weights = None; // so that its memory serves the new ones
@@ -197,8 +222,14 @@ impl<T: Engine> Node<T> for Recurrent<T> {
     ) -> Result<()> {
         let Passing { shape, inputs, more, mask, keep, training, .. } = *passing;
         self.draw(shape.rows, training, draws)?;
+        let first = passing.weights.len() - self.carried.len();
+        for (to, from) in self.carried.iter_mut().zip(&passing.weights[first..]) {
+            sized(to, from.len())?;
+            to.copy_from_slice(from);
+        }
         let weights = packed(self.weights.as_ref())?;
-        let read = (shape, inputs, more, mask);
+        let states = states(&self.setting, shape.rows, &self.carried, more)?;
+        let read = (shape, inputs, states, mask);
         let problem = problem(&self.setting, weights, read, &self.dropped)?;
         let outputs = ViewMut::contiguous(outputs, problem.output_shape())?;
         let of_state = [shape.rows, 1, self.setting.units];
@@ -220,13 +251,16 @@ impl<T: Engine> Node<T> for Recurrent<T> {
     ) -> Result<()> {
         let Setting { units, bias, .. } = self.setting;
         let weights = packed(self.weights.as_ref())?;
+        let besides = Node::<T>::besides(self);
         let residuals = packed(self.residuals.as_mut())?;
         let Passed { shape, inputs, more, outputs, mask, d_outputs, d_inputs, d_more } = passed;
-        let read = (shape, inputs, more, mask);
+        let states = states(&self.setting, shape.rows, &self.carried, more)?;
+        let read = (shape, inputs, states, mask);
         let problem = problem(&self.setting, weights, read, &self.dropped)?;
         let axes = problem.output_shape();
         let of_state = [shape.rows, 1, units];
-        let d_state = self.state.iter().map(|d| View::contiguous(d, of_state).map(Some));
+        let given = &self.state[..besides];
+        let d_state = given.iter().map(|d| View::contiguous(d, of_state).map(Some));
         let seeds = Seeds {
             outputs: View::contiguous(outputs, axes)?,
             d_outputs: Some(View::contiguous(d_outputs, axes)?),
@@ -240,6 +274,7 @@ impl<T: Engine> Node<T> for Recurrent<T> {
         let [kernel, recurrent_kernel, rest @ ..] = gradients else {
             unreachable!("two kernels at least, see `new`")
         };
+        let rest = &mut rest[..self.sizes.len() - 2 - self.carried.len()];
         let (d_bias, d_vectors) = rest.split_at_mut(usize::from(bias));
         let gradients = Gradients {
             inputs: d_inputs.map(|d| ViewMut::contiguous(d, shape.axes())).transpose()?,
@@ -257,5 +292,12 @@ impl<T: Engine> Node<T> for Recurrent<T> {
             }
         }
         Ok(())
+    }
+
+    fn follow(&mut self, weights: &mut [&mut [T]]) {
+        let first = weights.len() - self.carried.len();
+        for (to, state) in weights[first..].iter_mut().zip(&self.state) {
+            to.copy_from_slice(state);
+        }
     }
 }

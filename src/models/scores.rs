@@ -18,8 +18,19 @@ use crate::training::rows::Divisor;
 pub struct Scores {
     program: Arc<Program>,
     constants: Arc<[Vec<f64>]>,
-    /// Whether the mean over a batch is a value of the whole batch.
-    pub(super) whole: bool,
+    /// What a value is.
+    pub(super) of: Of,
+}
+
+/// What a value of a program is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// A value of one sample.
+    Sample,
+    /// The mean over a batch is the value of the batch.
+    Batch,
+    /// The square root of the mean over a batch is the value of the batch.
+    RootOfBatch,
 }
 
 impl fmt::Debug for Scores {
@@ -33,14 +44,14 @@ impl Scores {
     ///
     /// # Errors
     /// If it is not such a program.
-    pub fn new(program: Arc<Program>, constants: Vec<Vec<f64>>, whole: bool) -> Result<Self> {
+    pub fn new(program: Arc<Program>, constants: Vec<Vec<f64>>, of: Of) -> Result<Self> {
         let ends = program.ends();
         let found = [ends.inputs.len(), ends.states.len(), ends.weights.len()];
         if found != [2, 0, constants.len()] {
             let expected = format!("[2, 0, {}] inputs, states and weights", constants.len());
             return Err(Error::value("program", expected, found));
         }
-        Ok(Self { program, constants: constants.into(), whole })
+        Ok(Self { program, constants: constants.into(), of })
     }
 
     /// The number of a sample's targets.
@@ -60,6 +71,7 @@ impl Scores {
         });
         Ok(Scoring {
             programmed: Programmed::new(self.program.clone(), constants.listed_or()?, None),
+            of: self.of,
             values: Buffer::default(),
         })
     }
@@ -68,6 +80,7 @@ impl Scores {
 /// Memory for the values of a batch.
 pub(super) struct Scoring<T: Element> {
     programmed: Programmed<T>,
+    of: Of,
     /// One or more for each sample; then their gradients.
     values: Buffer<T>,
 }
@@ -109,7 +122,16 @@ impl<T: Element> Scoring<T> {
         Ok(Sums { total, weights: all, values: each })
     }
 
-    /// After [`Scoring::sums`], the mean and its gradient with respect to the outputs.
+    /// After [`Scoring::sums`], what is added to a metric's total and to its count.
+    pub(super) fn counted(&self, sums: &Sums) -> (f64, f64) {
+        match self.of {
+            // A sample counts once, however many values it has; so does a batch of one.
+            Of::Sample => (sums.total / sums.values as f64, sums.weights / sums.values as f64),
+            of => (of.value(sums.total / sums.weights), 1.0),
+        }
+    }
+
+    /// After [`Scoring::sums`], the mean or its root, with its gradient with respect to the outputs.
     pub(super) fn mean(
         &mut self,
         sums: &Sums,
@@ -123,6 +145,8 @@ impl<T: Element> Scoring<T> {
             Divisor::One => 1.0,
         };
         let share = if by == 0.0 { 0.0 } else { 1.0 / by };
+        let mean = self.of.value(sums.total * share);
+        let share = if self.of == Of::RootOfBatch { share / (2.0 * mean) } else { share };
         for (at, value) in self.values.iter_mut().enumerate() {
             let weight = weights.map_or(1.0, |weights| weights[row_of(at, sums.values, shape)]);
             *value = T::of(weight * share);
@@ -131,7 +155,14 @@ impl<T: Element> Scoring<T> {
         lists::push(&mut d_inputs, None)?;
         lists::push(&mut d_inputs, Some(slopes))?;
         self.programmed.backward((&self.values, None), &mut d_inputs, &mut [], stop)?;
-        Ok(sums.total * share)
+        Ok(mean)
+    }
+}
+
+impl Of {
+    /// The value of a batch, by the mean over it.
+    fn value(self, mean: f64) -> f64 {
+        if self == Self::RootOfBatch { mean.sqrt() } else { mean }
     }
 }
 

@@ -36,9 +36,9 @@ pub(super) struct HandedBack<T: Number> {
     raised: Raised,
     /// Its code as a program, with Python's description of it; None if Python runs it.
     known: Option<(Py<PyAny>, Known<T>)>,
-    /// For which batches of this call `known` holds: their axes, whether there is a mask, whether
-    /// it is training, whether backward follows.
-    holds: Option<(Vec<Axes>, [bool; 3])>,
+    /// For which batches of this call `known` holds: the axes of the values, whether each has a
+    /// mask, whether it is training, whether backward follows.
+    holds: Option<(Vec<Axes>, Vec<bool>, [bool; 2])>,
 }
 
 /// A layer as Python describes it, in either number type.
@@ -51,16 +51,22 @@ pub(super) struct Layer {
     pub(super) raised: Raised,
 }
 
-/// A program, and how many of its rows a sample is.
+/// A program, how many of its rows a sample is, and the values whose masks it takes after them.
 struct Known<T: Number> {
     programmed: Programmed<T>,
     parts: usize,
+    masks: Vec<(usize, Buffer<T>)>,
 }
 
 type Axes = (usize, usize, usize);
 
 fn axes(shape: Shape) -> Axes {
     (shape.rows, shape.time, shape.features)
+}
+
+/// The masks that the values come with, in order.
+fn masks<'a, T>(passing: &Passing<'a, T>) -> impl Iterator<Item = Option<&'a [bool]>> {
+    std::iter::once(passing.mask).chain(passing.masks.iter().copied())
 }
 
 /// A copy of a value, which the layer may keep.
@@ -92,14 +98,14 @@ impl<T: Number> HandedBack<T> {
         }
         let more = passing.more.iter().map(|&(shape, _)| axes(shape));
         let shapes: Vec<_> = std::iter::once(axes(passing.shape)).chain(more).collect();
-        let how = [passing.mask.is_some(), passing.training, passing.keep];
-        let asked = (shapes, how);
+        let masked = masks(passing).map(|mask| mask.is_some()).collect();
+        let asked = (shapes, masked, [passing.training, passing.keep]);
         if self.holds.as_ref() == Some(&asked) {
             return Ok(());
         }
         self.holds = None;
         let found = self.ask(|py| {
-            let (shapes, [masked, training, keep]) = &asked;
+            let (shapes, masked, [training, keep]) = &asked;
             let said = (shapes, masked, training, keep);
             let found = self.layer.call_method1(py, "program", said)?;
             match &self.known {
@@ -121,11 +127,13 @@ impl<T: Number> HandedBack<T> {
     }
 
     /// `(program, rows of a sample, of a cell (time, go_backwards, return_sequences,
-    /// zero_output_for_mask), weights)`; of a weight the number, or the array if it is a constant.
+    /// zero_output_for_mask), weights, masks)`; of a weight the number, or the array if it is a constant, of
+    /// a mask the number of the value that comes with it.
     fn read(&self, said: &Bound<'_, PyAny>) -> PyResult<Known<T>> {
         type Steps = (usize, bool, bool, bool);
-        type Said<'py> = (Bound<'py, Program>, usize, Option<Steps>, Vec<Bound<'py, PyAny>>);
-        let (program, parts, over, weights) = said.extract::<Said<'_>>()?;
+        type Weights<'py> = Vec<Bound<'py, PyAny>>;
+        type Said<'py> = (Bound<'py, Program>, usize, Option<Steps>, Weights<'py>, Vec<usize>);
+        let (program, parts, over, weights, masks) = said.extract::<Said<'_>>()?;
         let over = over.map(|(time, go_backwards, return_sequences, zero_output)| Over {
             time,
             options: Options { go_backwards, return_sequences, zero_output },
@@ -147,7 +155,8 @@ impl<T: Number> HandedBack<T> {
                 return Err(Error::value("weights", expected, (number, size)).into());
             }
         }
-        Ok(Known { programmed, parts })
+        let masks = masks.into_iter().map(|number| (number, Buffer::default())).collect();
+        Ok(Known { programmed, parts, masks })
     }
 
     /// The shape of one of the values that it gives.
@@ -247,9 +256,20 @@ impl<T: Number> Node<T> for HandedBack<T> {
         stop: Ask<'_>,
     ) -> Result<()> {
         self.take_program(passing)?;
-        if let Some((_, Known { programmed, parts })) = &mut self.known {
+        if let Some((_, Known { programmed, parts, masks: flags })) = &mut self.known {
+            for (number, flags) in flags.iter_mut() {
+                let missing = || Error::value("masks", "values that come with one", *number);
+                let mask = masks(passing).nth(*number).flatten().ok_or_else(missing)?;
+                if flags.len() != mask.len() {
+                    *flags = Buffer::unfilled(mask.len())?;
+                }
+                for (flag, &counts) in flags.iter_mut().zip(mask) {
+                    *flag = if counts { T::ONE } else { T::ZERO };
+                }
+            }
             let more = passing.more.iter().map(|&(_, values)| values);
-            let inputs = std::iter::once(passing.inputs).chain(more).listed()?;
+            let flags = flags.iter().map(|(_, flags)| &flags[..]);
+            let inputs = std::iter::once(passing.inputs).chain(more).chain(flags).listed()?;
             let rows = passing.shape.rows.checked_mul(*parts).ok_or(Error::Memory(usize::MAX))?;
             let given = (&inputs[..], passing.mask);
             return programmed.forward(rows, given, passing.weights, outputs, stop);
@@ -260,8 +280,9 @@ impl<T: Number> Node<T> for HandedBack<T> {
             for &(shape, values) in passing.more {
                 inputs.append(array(py, shape, values)?)?;
             }
-            let mask = passing.mask.map(|mask| as_bytes(py, mask));
-            let said = (inputs, mask, passing.training, passing.keep);
+            let masks: Vec<_> =
+                masks(passing).map(|mask| mask.map(|mask| as_bytes(py, mask))).collect();
+            let said = (inputs, masks, passing.training, passing.keep);
             let made = self.layer.call_method1(py, "forward", said)?;
             let mut made = made.extract::<Vec<Py<PyAny>>>(py)?.into_iter();
             if let Some(first) = made.next() {
@@ -284,9 +305,10 @@ impl<T: Number> Node<T> for HandedBack<T> {
         stop: Ask<'_>,
     ) -> Result<()> {
         let Passed { d_outputs, d_inputs, d_more, mask, .. } = passed;
-        if let Some((_, Known { programmed, .. })) = &mut self.known {
+        if let Some((_, Known { programmed, masks, .. })) = &mut self.known {
             let more = d_more.iter_mut().map(Option::take);
-            let mut d_inputs = std::iter::once(d_inputs).chain(more).listed()?;
+            let flags = masks.iter().map(|_| None);
+            let mut d_inputs = std::iter::once(d_inputs).chain(more).chain(flags).listed()?;
             return programmed.backward((d_outputs, mask), &mut d_inputs, gradients, stop);
         }
         self.ask(|py| {

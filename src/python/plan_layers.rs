@@ -12,7 +12,7 @@ use crate::kernels::row_function::RowFunction;
 use crate::layers::sequence::Options;
 use crate::models::{
     Activated, Attend, Attending, BatchNormalization, BothWays, Convolution, Dense, Drop, Dropout,
-    Embedding, Following, Join, Joined, LearntSlopes, Linked, Masking, Masks, Merge, Node,
+    Embedding, Folded, Following, Join, Joined, LearntSlopes, Linked, Masking, Masks, Merge, Node,
     Normalization, Padding, Pooling, Rectified, Recurrent, Repeat, Reshape, Setting, Windows,
 };
 
@@ -30,7 +30,7 @@ enum Part {
     Pooling(Option<Windows>, bool),
     /// `("activation", name)`
     Activation(RowFunction),
-    /// `("attention", heads, scale or None, strictly, causal, window or None)`
+    /// `("attention", heads, scale or None, strictly, causal, window or None, dropout or None)`
     Attention(Attend),
     /// `("dropout", generator, threshold, scale, spatial)`
     Dropout(Drop, bool),
@@ -52,6 +52,8 @@ enum Part {
     Masking(f64),
     /// `("join", name)`
     Join(Join),
+    /// `("folded", steps of a sample, the layer)`
+    Folded(usize, Box<Part>),
     /// `("handed back", layer, sizes, whether a mask stays, how many values it gives)`
     HandedBack(Layer),
 }
@@ -69,6 +71,7 @@ pub(super) fn is_handed_back(said: &Bound<'_, PyAny>) -> PyResult<bool> {
 }
 
 const HANDED_BACK: &str = "handed back";
+const FOLDED: &str = "folded";
 
 fn node<T: Number>(part: Part) -> Result<Box<dyn Node<T>>> {
     Ok(match part {
@@ -100,6 +103,7 @@ fn node<T: Number>(part: Part) -> Result<Box<dyn Node<T>>> {
         Part::LearntSlopes(size, by_features) => Box::new(LearntSlopes::new(size, by_features)),
         Part::Masking(value) => Box::new(Masking(value)),
         Part::Join(join) => Box::new(Joined(join)),
+        Part::Folded(time, inner) => Box::new(Folded::new(node(*inner)?, time)?),
         Part::HandedBack(layer) => Box::new(HandedBack::new(layer)),
     })
 }
@@ -157,6 +161,10 @@ impl<'a, 'py> Said<'a, 'py> {
         let [generator, threshold] = [self.number()?, self.number()?];
         Ok(Drop { generator, threshold: threshold as u64, scale: self.real()? })
     }
+
+    fn drop_or_none(&mut self) -> PyResult<Option<Drop>> {
+        self.tuple()?.map(|said| Said::of(&said).drop()).transpose()
+    }
 }
 
 fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
@@ -185,8 +193,8 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
         "attention" => {
             let (heads, scale) = (said.number()?, said.item()?.extract()?);
             let (strictly, causal) = (said.flag()?, said.flag()?);
-            let window = said.item()?.extract()?;
-            Part::Attention(Attend { heads, scale, strictly, causal, window })
+            let (window, drop) = (said.item()?.extract()?, said.drop_or_none()?);
+            Part::Attention(Attend { heads, scale, strictly, causal, window, drop })
         }
         "dropout" => Part::Dropout(said.drop()?, said.flag()?),
         "embedding" => Part::Embedding([said.number()?, said.number()?], said.flag()?),
@@ -214,6 +222,13 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
         "prelu" => Part::LearntSlopes(said.number()?, said.flag()?),
         "masking" => Part::Masking(said.real()?),
         "join" => Part::Join(join_of(&said.name()?)?),
+        FOLDED => {
+            let (time, inner) = (said.number()?, said.inner()?);
+            if inner.get_item(0)?.eq(FOLDED)? {
+                return Err(Error::value("parts", "a layer to be folded once", FOLDED).into());
+            }
+            Part::Folded(time, Box::new(read(&inner, raised)?))
+        }
         HANDED_BACK => {
             let layer = said.item()?.unbind();
             let sizes = said.item()?.extract::<Vec<usize>>()?;
@@ -263,9 +278,9 @@ fn merge_of(name: &str) -> PyResult<Merge> {
 }
 
 /// `("recurrent", (cell, activation, recurrent_activation, reset_after), (features, units, bias),
-/// (go_backwards, return_sequences, return_state, zero_output_for_mask), (masks, of inputs, of
-/// outputs))`; the dropout of inputs and of outputs is None, or a generator, the number below which
-/// it drops, and the factor of the rest.
+/// (go_backwards, return_sequences, return_state, zero_output_for_mask, rows of carried states or
+/// None), (masks, of inputs, of outputs))`; the dropout of inputs and of outputs is None, or a
+/// generator, the number below which it drops, and the factor of the rest.
 fn setting(part: &Bound<'_, PyTuple>) -> PyResult<Setting> {
     let mut said = Said::of(part);
     said.item()?;
@@ -280,7 +295,6 @@ fn setting(part: &Bound<'_, PyTuple>) -> PyResult<Setting> {
     };
     let (mut sizes, mut flags, mut drops) = (Said::of(&sizes), Said::of(&flags), Said::of(&drops));
     let masks = drops.number()?;
-    let mut next = || drops.tuple()?.map(|said| Said::of(&said).drop()).transpose();
     Ok(Setting {
         cell,
         options: Options { activation, recurrent_activation, ..Options::default() },
@@ -291,8 +305,9 @@ fn setting(part: &Bound<'_, PyTuple>) -> PyResult<Setting> {
         return_sequences: flags.flag()?,
         return_state: flags.flag()?,
         zero_output_for_mask: flags.flag()?,
+        carried: flags.item()?.extract()?,
         drops: masks,
-        input_drop: next()?,
-        recurrent_drop: next()?,
+        input_drop: drops.drop_or_none()?,
+        recurrent_drop: drops.drop_or_none()?,
     })
 }

@@ -8,7 +8,7 @@ use super::arrays::{Axes, Held, Number, flat, hold, holds};
 use super::program::Program;
 use super::written::an_array;
 use crate::error::Error;
-use crate::models::{Clip, Samples, Scored, Scores};
+use crate::models::{Clip, Of, Samples, Scored, Scores};
 use crate::training::classes::Crossentropy;
 use crate::training::loss;
 use crate::training::measure::Measure;
@@ -163,7 +163,7 @@ fn labels_of(name: &str) -> PyResult<Labels> {
 pub(super) type Measures = (String, String, Vec<f64>);
 
 /// A measure as a tuple, or an object with the `program` of a user's code, its `constants`, and
-/// whether the mean of its values is that of a `whole` batch.
+/// whether the mean of its values is that of a `whole` batch, or the `root` of the mean is.
 pub(super) fn scored(said: &Bound<'_, PyAny>) -> PyResult<Scored> {
     if let Ok(tuple) = said.cast::<PyTuple>() {
         return Ok(Scored::Measure(measure(&tuple.extract()?)?));
@@ -175,8 +175,12 @@ pub(super) fn scored(said: &Bound<'_, PyAny>) -> PyResult<Scored> {
         Ok(flat::<f64>("constants", &array, &shape)?.elements().to_vec())
     });
     let constants = constants.collect::<PyResult<Vec<_>>>()?;
-    let whole = said.getattr("whole")?.extract()?;
-    Ok(Scored::Written(Scores::new(program.get().program(), constants, whole)?))
+    let of = match (said.getattr("whole")?.is_truthy()?, said.getattr("root")?.is_truthy()?) {
+        (_, true) => Of::RootOfBatch,
+        (true, false) => Of::Batch,
+        (false, false) => Of::Sample,
+    };
+    Ok(Scored::Written(Scores::new(program.get().program(), constants, of)?))
 }
 
 pub(super) fn measure((kind, labels, numbers): &Measures) -> PyResult<Measure> {

@@ -6,7 +6,7 @@ use ferrnn::models::{Attend, Attending, LearntSlopes, Masking, Rectified};
 use crate::models::{Layers, Model, SHAPE, dense};
 
 const PLAIN: Attend =
-    Attend { heads: 2, scale: Some(0.6), strictly: true, causal: false, window: None };
+    Attend { heads: 2, scale: Some(0.6), strictly: true, causal: false, window: None, drop: None };
 
 /// Queries, values and keys from products of their own, and steps of the inputs that do not count.
 fn check(setting: Attend, three: bool, hidden: &[usize]) {

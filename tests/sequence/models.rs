@@ -32,6 +32,7 @@ fn setting(cell: CellKind, features: usize, units: usize, sequences: bool) -> Se
         return_sequences: sequences,
         return_state: false,
         zero_output_for_mask: false,
+        carried: None,
         drops: 1,
         input_drop: None,
         recurrent_drop: None,

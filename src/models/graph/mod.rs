@@ -266,13 +266,20 @@ impl<T: Engine> Graph<T> {
             let (below, above) = self.values.split_at_mut(first);
             let Linked { node, from, passes, .. } = &mut self.layers[at];
             let (shape, inputs) = given(&self.shapes, below, from[0])?;
-            if let (Masks::Begin, Some(own)) = (node.masks(), self.masked[first]) {
+            let own = self.masked[first].filter(|own| self.masked[from[0]] != Some(*own));
+            let masks = node.masks();
+            if let (Masks::Begin | Masks::Meet { .. }, Some(own)) = (masks, own) {
                 let made = self.shapes[first];
-                let mask = &mut self.masks[own];
+                let mut mask = std::mem::take(&mut self.masks[own]);
                 if mask.len() != made.rows * made.time {
-                    *mask = lists::filled(false, made.rows * made.time)?;
+                    mask = lists::filled(false, made.rows * made.time)?;
                 }
-                node.make_mask(shape, inputs, mask);
+                let given = from.iter().map(|&value| self.masked[value]);
+                match masks {
+                    Masks::Begin => node.make_mask(shape, inputs, &mut mask),
+                    _ => meet(given.map(|mask| mask.map(|mask| &self.masks[mask][..])), &mut mask),
+                }
+                self.masks[own] = mask;
             }
             let more = others(&self.shapes, below, from)?;
             let mask = |&value: &usize| self.masked[value].map(|mask| &self.masks[mask][..]);
@@ -325,6 +332,17 @@ impl<T: Engine> Graph<T> {
         for (layer, &first) in self.layers.iter_mut().zip(&self.weighted.firsts) {
             let count = layer.node.sizes().len();
             layer.node.follow(&mut weights[first..][..count]);
+        }
+    }
+}
+
+/// Writes which steps count in one value at least; all do in a value without a mask.
+fn meet<'a>(masks: impl Iterator<Item = Option<&'a [bool]>>, met: &mut [bool]) {
+    met.fill(false);
+    for mask in masks {
+        match mask {
+            None => met.fill(true),
+            Some(mask) => met.iter_mut().zip(mask).for_each(|(met, &counts)| *met |= counts),
         }
     }
 }

@@ -70,6 +70,8 @@ MASKED = {
     "dot of three": single(of_three=True, joined=False, use_scale=True),
     "dot, causal": single(causal=True, joined=False, use_scale=True),
     "dot of itself": own,
+    "dropout": several(dropout=0.3, seed=2),
+    "dot with dropout": single(use_scale=True, joined=False, dropout=0.3, seed=3),
 }
 BODIES = {
     "wide": several(value_dim=5, kernel_constraint="max_norm"),
@@ -140,7 +142,6 @@ def returned(x):
 
 
 BACK = {
-    "it has dropout=0.2": several(dropout=0.2),
     "it has a gate": several(use_gate=True),
     "it returns its attention scores": returned,
     "its scores are computed in NumPy": lambda x: GRU(3)(

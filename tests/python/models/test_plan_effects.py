@@ -9,6 +9,7 @@ import pytest
 import ferrnn as keras
 from ferrnn import layers, ops
 from ferrnn.layers import GRU
+from models.own_code import judged_in_python  # noqa: F401 - a fixture
 from models.planned import data
 from models.test_plan_settings import Reading, built
 
@@ -177,3 +178,58 @@ def test_programs_that_look_at_values(of, looked, monkeypatch):
         results.append([losses, model.predict(x, batch_size=15, verbose=0)])
     for own, other in zip(*results, strict=True):
         np.testing.assert_allclose(own, other, rtol=1e-5, atol=1e-6)
+
+
+class Ranked(layers.Layer):
+    """Code that no program has, with a weight."""
+
+    def build(self, input_shape):
+        self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+
+    def call(self, inputs):
+        return ops.sort(inputs * self.scale)
+
+
+class Adding(Ranked):
+    def call(self, inputs):
+        self.add_loss(ops.mean(ops.square(inputs)))
+        return super().call(inputs)
+
+
+def penalize(layer, values):
+    layer.add_loss(ops.mean(ops.square(values)))
+
+
+class AddingElsewhere(Ranked):
+    def call(self, inputs):
+        penalize(self, inputs)
+        return super().call(inputs)
+
+
+class AddingInHiding(Ranked):
+    def call(self, inputs):
+        name = "add_loss_of".removesuffix("_of")
+        getattr(self, name)(ops.mean(ops.square(inputs)))
+        return super().call(inputs)
+
+
+CODE = {Ranked: 0, Adding: 12, AddingElsewhere: 12, AddingInHiding: 0}
+
+
+@pytest.mark.parametrize("kind", CODE)
+def test_only_code_that_adds_losses_takes_the_loss_to_python(kind, judged, monkeypatch):
+    x, y = data()
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        keras.utils.set_random_seed(3)
+        layer = GRU(4, return_sequences=True)
+        body = [keras.Input((6, 5)), layer, kind(), GRU(3)]
+        model = keras.Sequential(body)
+        model.compile("adam", "mse", metrics=["mae"])
+        losses = model.fit(x, y, epochs=3, batch_size=8, verbose=0).history["loss"]
+        results.append([losses, *model.get_weights()])
+        if planned == "1":
+            assert sum(name == "_judged" for name in judged) == CODE[kind]
+    for own, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(own, other)

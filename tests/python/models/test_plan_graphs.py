@@ -5,6 +5,7 @@ import pytest
 
 import ferrnn as keras
 from ferrnn import layers, ops
+from ferrnn._src.training.planning import TrainingPlan
 from ferrnn.layers import LSTM, Dense
 from models.planned import data, same, trained
 
@@ -91,7 +92,28 @@ def repeated(x):
     return layers.Concatenate()([LSTM(3)(again), LSTM(2)(single)])
 
 
+def stacked(x):
+    cells = [layers.LSTMCell(5, dropout=0.2, seed=1), layers.GRUCell(4), layers.SimpleRNNCell(3)]
+    x = layers.RNN(cells, return_sequences=True, zero_output_for_mask=True)(layers.Masking(0.5)(x))
+    return layers.RNN([layers.GRUCell(4), layers.LSTMCell(3, recurrent_dropout=0.3, seed=2)])(x)
+
+
+def of_cells(*kinds, **options):
+    """A layer of several cells, or its outputs."""
+
+    def made(*inputs, **given):
+        layer = layers.RNN([kind(4, name=f"cell_{at}") for at, kind in enumerate(kinds)], **options)
+        return layer(*inputs, **given) if inputs else layer
+
+    return made
+
+
+def both_ways(x):
+    return layers.Bidirectional(of_cells(layers.LSTMCell, layers.GRUCell)())(x)
+
+
 NATIVE = {
+    "stacked": stacked,
     "repeated": repeated,
     "residual": residual,
     "concat": joined(layers.Concatenate),
@@ -105,6 +127,12 @@ NATIVE = {
     "masked sums": masked_sums,
 }
 HANDED_BACK = {
+    "stack of unlike cells": of_cells(layers.LSTMCell, layers.IndRNNCell),
+    "stack backwards": of_cells(layers.LSTMCell, layers.GRUCell, go_backwards=True),
+    "stack with states": lambda x: of_cells(layers.GRUCell, layers.GRUCell)(
+        x, initial_state=[x[:, 0, :4], layers.GRU(4)(x)]
+    ),
+    "stack both ways": both_ways,
     "convolution": recurrent_before(layers.DepthwiseConv1D(3, padding="same"), layers.ReLU()),
     "pooling": recurrent_before(layers.MaxPooling1D(2), layers.Activation("gelu")),
     "noise": recurrent_before(layers.GaussianDropout(0.2, seed=3)),
@@ -133,18 +161,6 @@ def test_layers_that_are_handed_back_train_to_the_same_bits(kind, loss, monkeypa
     back = [node for node in model.explain_plan() if node.back]
     assert back
     assert "Python, from the engine" in str(model.explain_plan())
-
-
-def test_sums_of_what_other_masks_go_with_are_not_planned():
-    def body(x):
-        a, b = (layers.Masking(value)(x) for value in (0.0, 0.5))
-        return LSTM(3)(layers.Add()([a, b]))
-
-    model = functional(body)()
-    model.compile("sgd", "mse")
-    report = model.explain_plan()
-    assert not report.covered
-    assert "its inputs carry masks" in str(report)
 
 
 def test_an_activation_of_numpys_is_said():
@@ -234,17 +250,14 @@ def test_a_layer_that_says_another_shape_than_it_gives_is_refused_as_without_a_p
         model.fit(*data(), verbose=0)
 
 
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        (lambda x: LSTM(3, stateful=True)(layers.Masking()(layers.Masking()(x))), "stateful"),
-        (lambda x: LSTM(3)(layers.Masking()(layers.Add()([x, layers.Masking()(x)]))), "masks"),
-    ],
-)
-def test_what_is_not_planned_is_said(body, why):
+def test_what_is_not_planned_is_said():
+    def body(x):
+        return LSTM(3)(layers.Concatenate(axis=1)([layers.Masking()(x), x]))
+
     model = functional(body)()
     model.compile("sgd", "mse")
     assert not model.explain_plan().covered
+    why = "it has axis=1, and it computes a new mask from that of its inputs"
     assert why in str(model.explain_plan())
 
 
@@ -262,3 +275,21 @@ def test_models_without_a_layer_of_the_engine_have_no_plan(monkeypatch):
     lone = keras.Sequential([keras.Input((6, 5)), *alone])
     lone.compile("sgd", "mse")
     assert not lone.explain_plan().covered
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_layers_of_ferrnn_that_are_handed_back_leave_many_steps_to_one_call(alone, monkeypatch):
+    calls, steps = [], TrainingPlan.steps
+
+    def counted(self, batches, most, finite):
+        done, loss = yield from steps(self, batches, most, finite)
+        calls.append(done)
+        return done, loss
+
+    monkeypatch.setattr(TrainingPlan, "steps", counted)
+    body = recurrent_before(layers.DepthwiseConv1D(2))
+    if alone:
+        body = HANDED_BACK["own"]
+    same(functional(body), *data(), monkeypatch)
+    assert sum(calls) == 12
+    assert (len(calls) == 12) is alone

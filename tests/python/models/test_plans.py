@@ -336,7 +336,7 @@ def test_the_report_names_what_is_not_planned():
     report = model.explain_plan()
     assert not report.covered
     assert str(report).splitlines() == [
-        "lstm  not planned: it has stateful=True",
+        "lstm  not planned: it has stateful=True, and return_state=True or any number of rows",
         "own   not planned: plans do not support Own",
         "ftrl  not planned: plans do not support the rule of Ftrl",
     ]

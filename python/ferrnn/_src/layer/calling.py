@@ -56,6 +56,16 @@ def training_is(value: bool | None) -> Iterator[None]:
 _recording: ContextVar[Node | None] = ContextVar("recording", default=None)
 
 
+@contextmanager
+def called_as(node: Node) -> Iterator[None]:
+    """A block in which symbolic outputs are found for the masks of a node's call."""
+    token = _recording.set(node)
+    try:
+        yield
+    finally:
+        _recording.reset(token)
+
+
 def record(
     layer: Any,
     args: tuple[Any, ...],
@@ -73,11 +83,8 @@ def record(
     if not layer.built:
         layer.build_for(inputs)
     node = Node(layer, args, kwargs, inputs, training=training, mask=mask)
-    token = _recording.set(node)
-    try:
+    with called_as(node):
         outputs = layer.symbolic_outputs(inputs)
-    finally:
-        _recording.reset(token)
     for index, tensor in enumerate(flatten(outputs)):
         tensor.node, tensor.index = node, index
     node.outputs = outputs

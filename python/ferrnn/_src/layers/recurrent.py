@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,9 @@ from ferrnn._src.tree.results import Output
 from ferrnn._src.tree.structures import is_nested
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.tree.types import Array, Mask
+
+# Stands for each state that a call starts from by default, in code for any number of rows.
+BY_DEFAULT: Final = object()
 
 
 class Recurrent(Layer):
@@ -92,7 +95,7 @@ class Recurrent(Layer):
 
     def gather(self, sequences: Any, initial_state: Any = None) -> Any:
         """The sequences, or a tuple of them (one entry, if they are nested) and initial states."""
-        if initial_state is not None:
+        if initial_state is not None and {*map(id, flatten(initial_state))} != {id(BY_DEFAULT)}:
             return (sequences, *flatten(listed(initial_state)))
         return (sequences,) if is_nested(sequences) else sequences
 

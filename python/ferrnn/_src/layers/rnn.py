@@ -36,10 +36,11 @@ from ferrnn._src.layers.checks import (
     checked_sequences,
     checked_states,
 )
-from ferrnn._src.layers.recurrent import Recurrent
+from ferrnn._src.layers.recurrent import BY_DEFAULT, Recurrent
 from ferrnn._src.sequence import fused
 from ferrnn._src.sequence.protocol import Scanned, ScanVjp
 from ferrnn._src.sequence.stream import Stream, StreamPart, cell_parts
+from ferrnn._src.symbolic import tracing
 from ferrnn._src.symbolic.shapes import first_shape, is_shape, map_shapes, shapes_of
 from ferrnn._src.tree.results import as_output
 from ferrnn._src.tree.structures import is_nested
@@ -185,8 +186,10 @@ class RNN(Recurrent):
 
     reset_states = reset_state
 
-    def get_initial_state(self, batch_size: int) -> list[Any]:
+    def get_initial_state(self, batch_size: Any) -> list[Any]:
         """The states that a call starts from by default."""
+        if batch_size is None and getattr(tracing.current.get(), "expands", False):
+            return self._packed([BY_DEFAULT] * len(flatten(state_structure(self.cell))))
         states = initial_state(self.cell, batch_size, self.dtype)
         return self._packed(list(map(as_output, states)))
 

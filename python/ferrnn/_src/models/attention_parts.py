@@ -30,8 +30,8 @@ def _why_not(step: Any, says: Attended) -> str | None:
     node, layer, why = step.node, step.layer, None
     tensors = [*node.input_tensors, *node.output_tensors]
     masks = (node.mask, says.attention_mask, *says.masks)
-    if node.training is not None or any(mask is not None for mask in masks):
-        why = "it is called with a mask or with `training`"
+    if any(mask is not None for mask in masks):
+        why = "it is called with a mask"
     elif says.return_attention_scores:
         why = "it returns its attention scores"
     elif layer.activity_regularizer is not None:
@@ -40,8 +40,6 @@ def _why_not(step: Any, says: Attended) -> str | None:
         why = "a method is overridden in the instance"
     elif not layer.built:
         why = "it is not built yet"
-    elif layer.dropout:
-        why = f"it has dropout={layer.dropout}"
     elif any(tensor.ndim != 3 or str(tensor.dtype) != str(layer.dtype) for tensor in tensors):
         why = f"its inputs or outputs are not sequences of {layer.dtype}"
     elif isinstance(layer, AdditiveAttention) or getattr(layer, "score_mode", "dot") != "dot":
@@ -52,16 +50,17 @@ def _why_not(step: Any, says: Attended) -> str | None:
 
 
 def _added(layer: Any, causal: bool, low: Lowering, given: list[int]) -> int | str:
+    drop = low.drops(layer.seed_generator, layer.dropout)
     if type(layer) is Attention:
         scale, weights = (1.0, []) if layer.scale is None else (None, [layer.scale])
-        return low.add(("attention", 1, scale, False, causal, None), given, weights)
+        return low.add(("attention", 1, scale, False, causal, None, drop), given, weights)
     # Copies of the values, in the order in which the gradients of one value are summed.
     own = [low.copy(value) for value in reversed(given)][::-1]
     query, value, key = (*own, own[1])[:3]
     query = _projected(layer.query_dense, low, query)
     key = _projected(layer.key_dense, low, key)
     value = _projected(layer.value_dense, low, value)
-    setting = layer.num_heads, layer._scale, True, causal, layer.sliding_window
+    setting = layer.num_heads, layer._scale, True, causal, layer.sliding_window, drop
     mixed = low.add(("attention", *setting), [query, value, key], [])
     return _projected(layer.output_dense, low, mixed)
 

@@ -2,14 +2,61 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ferrnn._src.sequence.states import state_bytes, state_of_bytes
 from ferrnn._src.tree.tree import flatten
-from ferrnn._src.tree.types import Array
+from ferrnn._src.tree.types import Array, Shape
+
+
+class CarriedState:
+    """A state that a stateful layer carries from call to call, as weights are in a plan.
+
+    The array is a copy that belongs to the layer from then on, for one call of the engine to write.
+    """
+
+    __slots__ = ("_layer", "_number", "shape", "version")
+
+    trainable = False
+
+    def __init__(self, layer: Any, number: int, shape: Shape) -> None:
+        self._layer: Any = weakref.ref(layer)
+        self._number, self.shape = number, shape
+        self.version = 0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the layer."""
+        dtype: np.dtype[Any] = np.dtype(self._layer().dtype)
+        return dtype
+
+    @property
+    def _data(self) -> Array:
+        layer = self._layer()
+        states = flatten(layer._states or layer.get_initial_state(self.shape[0]))
+        array = np.array(states[self._number])
+        states[self._number] = locked = array.view()
+        locked.flags.writeable = False
+        layer._states = layer._packed(states)
+        return array
+
+
+_states: WeakKeyDictionary[Any, list[CarriedState]] = WeakKeyDictionary()
+
+
+def carried_states(layer: Any) -> list[Any]:
+    """The states of a stateful layer, the same objects as long as their shapes are the same."""
+    shapes = [np.shape(state) for state in flatten(layer.states or [])]
+    known = _states.get(layer, [])
+    if [state.shape for state in known] != shapes:
+        known = [CarriedState(layer, *pair) for pair in enumerate(shapes)]
+        _states[layer] = known
+    return known
 
 
 class Carried:

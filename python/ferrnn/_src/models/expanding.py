@@ -13,8 +13,10 @@ from ferrnn._src.layer.input_spec import check_inputs
 from ferrnn._src.layer.layer import Call, Layer
 from ferrnn._src.layer.losses import gathering_losses
 from ferrnn._src.layer.operations import Operation
+from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.values import Value
+from ferrnn._src.models.written import weights_in
 from ferrnn._src.programs.recorder import UnsupportedError
 from ferrnn._src.programs.settings import Kept, unchanged
 from ferrnn._src.symbolic import tracing
@@ -43,6 +45,7 @@ class _Recording:
     """One run of the code, and the trace that weights ask meanwhile."""
 
     operation = None  # of `ops`: a node of the graph, as outside of traces
+    expands = True  # into a graph, for any number of rows
 
     def __init__(self) -> None:
         self.count, self.inlined = 0, False
@@ -63,8 +66,8 @@ class _Recording:
         """The outputs of a layer's call, which becomes a node; layers of users are expanded."""
         if mask is not None:
             raise UnsupportedError("a mask given to a layer")
-        if any(isinstance(leaf, Parameter) for leaf in flatten((args, kwargs))):
-            raise UnsupportedError("a weight outside of a layer")
+        if weights_in((args, kwargs)) and not isinstance(layer, Operation):
+            raise UnsupportedError("a weight given to a layer")
         if not layer.built:
             raise UnsupportedError(
                 f"a call of the layer {layer.name!r}, which is not built: create it in `__init__`"
@@ -96,19 +99,27 @@ class _Recording:
             tensor.node, tensor.index = node, index
         return node.outputs
 
+    def layer_of_constants(self, layer: Any, inputs: Any) -> Any:
+        """What a layer gives for no value: all rows of an Embedding, as those of positions."""
+        if type(layer) is Embedding and layer.built and not layer.mask_zero:
+            ids = np.asarray(inputs)
+            if ids.dtype.kind in "iu" and np.array_equal(ids, np.arange(layer.input_dim)):
+                return layer.embeddings
+        raise UnsupportedError(f"a call of the layer {layer.name!r} on what is no value")
+
     # What the room `symbolic` asks of a trace.
 
     def parameter(self, parameter: Parameter) -> NoReturn:
-        """Refuses a weight that is read outside of its layer."""
-        raise UnsupportedError("a weight outside of a layer")
+        """Refuses the numbers of a weight that is read outside of its layer."""
+        raise UnsupportedError("the numbers of a weight")
 
     def leaf(self, value: Any) -> Any:
-        """The value itself, unless it is a weight."""
-        return self.parameter(value) if isinstance(value, Parameter) else value
+        """The value itself: operations take weights."""
+        return value
 
     def ufunc(self, ufunc: Any, method: str, inputs: Any, options: Any) -> NoReturn:
-        """Refuses a ufunc, one of whose operands is a weight."""
-        raise UnsupportedError("a weight outside of a layer")
+        """Refuses a ufunc of weights alone."""
+        raise UnsupportedError("an operation on weights alone")
 
     def record(self, forward: Any, inputs: Any) -> NoReturn:
         """Refuses a function with its own vjp, which is not a layer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -26,6 +27,13 @@ Part: TypeAlias = tuple[tuple[Any, ...], list[Parameter]]
 
 # Attributes that an instance may override.
 REPLACED: Final = ("forward", "call", "step", "compute_mask", "cast_inputs")
+
+
+def why_not_plain(layer: Any) -> str | None:
+    """The reason why a layer of a known class may do something else, or None."""
+    if any(name in vars(layer) for name in REPLACED):
+        return "it has a method of its own"
+    return None if layer.built else "it is not built yet"
 
 
 def user_activation(step: Any, low: Lowering) -> list[Part]:
@@ -61,12 +69,14 @@ class AppliedFunction(AppliedToRows):
         shape = tuple(length or ANY for length in self._shape[1:])
         return not isinstance(self._lowered(shape, True), str)
 
-    def program(self, given: list[Axes], masked: bool, training: bool, keep: bool) -> Said | None:
+    def program(
+        self, given: list[Axes], masked: Sequence[bool], training: bool, keep: bool
+    ) -> Said | None:
         """The function as a program, None if Python applies it."""
         lowered = self._lowered(real_shape(given[0], self._shape)[1:], keep)
-        return (
-            None if isinstance(lowered, str) else (lowered.program, 1, None, [*lowered.constants])
-        )
+        if isinstance(lowered, str):
+            return None
+        return lowered.program, 1, None, [*lowered.constants], []
 
     def _lowered(self, shape: tuple[int, ...], keep: bool) -> Lowered | str:
         function = self._written

@@ -202,7 +202,7 @@ class _Step:
             inputs = self.layer.cast_inputs(inputs)
         mask = None
         if masks is not None or self._own_mask:
-            mask = self._mask(values, masks)
+            mask = self.mask_of(values, masks)
             if mask is not None:
                 call = _changed(call, call.training, mask)
         if self._nested:
@@ -233,7 +233,8 @@ class _Step:
             self.node.inputs,
         )
 
-    def _mask(self, values: list[Any], masks: list[Any] | None) -> Any:
+    def mask_of(self, values: list[Any], masks: list[Any] | None) -> Any:
+        """The mask of the layer's call, or those of its inputs."""
         if self.node.mask is not None:
             arrays = iter(self.masked_by)
             return map_structure(

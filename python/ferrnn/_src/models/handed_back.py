@@ -10,13 +10,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ferrnn._src.configs.notices import warn_of_no_gradient
+from ferrnn._src.layer.calling import called_as
 from ferrnn._src.layer.layer import Call, Vjp
-from ferrnn._src.models.written import Said
-from ferrnn._src.models.written_cells import written
-from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.layer.serialization import parts_inside
+from ferrnn._src.layers.spectral_normalization import SpectralNormalization
+from ferrnn._src.models.written import Said, weights_in
+from ferrnn._src.models.written_cells import written as programs_of
+from ferrnn._src.programs.settings import mentions
+from ferrnn._src.symbolic.symbolic import Node, SymbolicTensor
+from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array, Shape
-from ferrnn._src.weights.parameter import Gradients, Parameter
+from ferrnn._src.weights.parameter import Gradients, Parameter, written
 from ferrnn._src.weights.random import taken_back
 
 # Rows, time and features: the engine's shape of any value.
@@ -40,33 +45,51 @@ class HandedBack:
         "_inputs",
         "_kept",
         "_losses",
+        "_masked",
+        "_ours",
         "_runs",
         "_shapes",
         "_sources",
         "_step",
+        "_training",
         "_warned",
         "_written",
+        "bare",
         "weights",
     )
 
-    def __init__(self, step: Any, count: int, asks: bool, losses: list[float]) -> None:
+    def __init__(
+        self, step: Any, count: int, asks: bool, low: Lowering, masked: Sequence[bool]
+    ) -> None:
         self._step, self._count, self._asks = step, count, asks
-        self._losses = losses if step.layer.adds_losses() else None
+        self._training = low.training  # whatever a call says, if not None
+        self._masked = tuple(masked)  # whether each input comes with a mask
+        self._losses = low.losses if _may_add_losses(step.layer) else None
         self._sources: list[int] = step.sources
         self._inputs = [tensor.shape for tensor in step.node.input_tensors]
         # Of the outputs, by those of the inputs.
         self._shapes: dict[tuple[Axes, ...], list[Shape]] = {}
         self._kept: tuple[Vjp, list[Any]] | None = None
-        self.weights: list[Parameter] = step.layer.trainable_weights
-        self._written = written(step, count, self.weights, asks)
+        # Weights that an operation takes as they are: it has no others.
+        self.bare = weights_in(step.node.inputs)
+        bare = [weight for weight in self.bare if weight.trainable]
+        self.weights: list[Parameter] = [*step.layer.trainable_weights, *bare]
+        self._written = programs_of(step, count, self.weights, asks)
         self._warned = False
+        # Whether there is no code of users, and none that assigns to weights.
+        self._ours = all(
+            type(part).__module__.startswith("ferrnn._src.")
+            and type(part) is not SpectralNormalization
+            for part in parts_inside(step.layer)
+        )
         # Whether its code is a program, in training and without.
         self._runs = {True: False, False: False}
 
     @property
     def waits(self) -> bool:
-        """Whether Python sees its weights, which have new values when a call of the engine ends."""
-        return bool(self.weights) and not (self._runs[True] and self._runs[False])
+        """Whether code of a user's sees its weights, or may assign to them: after each step."""
+        runs = self._runs[True] and self._runs[False]
+        return bool(self.weights) and not runs and not self._ours
 
     def collects(self, training: bool) -> bool:
         """Whether it may add to the loss."""
@@ -89,17 +112,23 @@ class HandedBack:
             return "several outputs"
         why = None
         for training in (False, True):
-            how = (training, training)
-            found = self._written.found(shapes, made[0][1:], False, how)
+            how = (self._as_told(training), training)
+            found = self._written.found(shapes, made[0][1:], self._masked, how)
             self._runs[training] = not isinstance(found, str)
             why = found if isinstance(found, str) else None
         return why
 
-    def program(self, given: list[Axes], masked: bool, training: bool, keep: bool) -> Said | None:
+    def _as_told(self, training: bool) -> bool:
+        """How the layer is called in a call that is as in training, or not."""
+        return training if self._training is None else self._training
+
+    def program(
+        self, given: list[Axes], masked: Sequence[bool], training: bool, keep: bool
+    ) -> Said | None:
         """The layer's code as a program for inputs of that shape, None if Python runs it."""
         output, *_ = self._known(given)
         shapes = [real_shape(*pair)[1:] for pair in zip(given, self._inputs, strict=True)]
-        found = self._written.found(shapes, output[1:], masked, (training, keep))
+        found = self._written.found(shapes, output[1:], masked, (self._as_told(training), keep))
         self._runs[training] = not isinstance(found, str)
         if isinstance(found, str):
             self._written.tell(found)
@@ -127,33 +156,47 @@ class HandedBack:
     def _symbolic(self, shapes: list[tuple[int, ...]]) -> list[Shape]:
         """The shapes that the layer says its outputs have for inputs of some shapes."""
         values: list[Any] = [None] * self._count
-        tensors = self._step.node.input_tensors
-        for source, shape, tensor in zip(self._sources, shapes, tensors, strict=True):
-            values[source] = SymbolicTensor(shape, tensor.dtype)
-        layer = self._step.layer
-        with taken_back() if _may_draw(layer) else nullcontext():
-            outputs = layer.symbolic_outputs(self._step.gathered(values))
+        masks: list[Any] = [None] * self._count
+        tensors, step = self._step.node.input_tensors, self._step
+        for at, (source, shape) in enumerate(zip(self._sources, shapes, strict=True)):
+            values[source] = SymbolicTensor(shape, tensors[at].dtype)
+            masks[source] = SymbolicTensor(shape[:2], "bool") if self._masked[at] else None
+        layer, inputs = step.layer, step.gathered(values)
+        mask = step.mask_of(values, masks) if any(self._masked) else None
+        drawing = taken_back() if _may_draw(layer) else nullcontext()
+        with drawing, called_as(Node(layer, (), {}, inputs, mask=mask)):
+            outputs = layer.symbolic_outputs(inputs)
         return [tensor.shape for tensor in flatten(outputs)]
 
     def forward(
-        self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool
+        self, arrays: list[Array], masks: Sequence[bytes | None], training: bool, keep: bool
     ) -> list[Array]:
         """The outputs, flat; with `keep`, `backward` may follow."""
         step = self._step
+        if self.bare:
+            raise ValueError(
+                f"{step.layer.name!r} takes weights, and is no program for such inputs"
+            )
         values: list[Any] = [None] * self._count
         for source, array, shape in zip(self._sources, arrays, self._inputs, strict=True):
             values[source] = array.reshape(real_shape(array.shape, shape))
-        masks: list[Any] | None = None
-        if mask is not None:
-            masks = [None] * self._count
-            masks[step.sources[0]] = np.frombuffer(mask, bool).reshape(arrays[0].shape[:2])
+        known: list[Any] | None = None
+        for source, mask, array in zip(self._sources, masks, arrays, strict=True):
+            if mask is not None:
+                known = [None] * self._count if known is None else known
+                known[source] = np.frombuffer(mask, bool).reshape(array.shape[:2])
+        masked = known is not None
         added: list[float] = []
-        call = Call(training, keep, keep and self._asks, None, keep, added)
+        call = Call(self._as_told(training), keep, keep and self._asks, None, keep, added)
         self._kept = None
-        vjp, made = step.run(values, masks, step.call_for(call))
+        if training and keep:
+            written(self.weights)  # by the steps before in this call of the engine
+        vjp, made = step.run(values, known, step.call_for(call))
         if training and self._losses is not None:
             self._losses += added
-        if masks is None and made is not None:
+        elif training and added:
+            raise ValueError(f"layer {step.layer.name!r} adds a loss, which its code does not show")
+        if not masked and made is not None:
             raise ValueError(f"layer {step.layer.name!r} makes a mask, which plans do not know")
         if keep and vjp is not None:
             self._kept = vjp, values
@@ -207,9 +250,17 @@ class HandedBack:
         return hash(self._key)
 
     @property
-    def _key(self) -> tuple[int, bool, tuple[int, ...]]:
+    def _key(self) -> tuple[Any, ...]:
         """What it is made of; the step lives as long as the plan."""
-        return id(self._step), self._asks, tuple(map(id, self.weights))
+        return id(self._step), self._asks, self._training, tuple(map(id, self.weights))
+
+
+def _may_add_losses(layer: Any) -> bool:
+    """Whether a layer, or one inside, may add to the loss, as far as their code shows."""
+    return any(
+        getattr(part, "activity_regularizer", None) is not None or mentions(type(part), "add_loss")
+        for part in parts_inside(layer)
+    )
 
 
 def _may_draw(layer: Any) -> bool:
@@ -239,6 +290,7 @@ class AppliedToRows:
     __slots__ = ("_function", "_kept")
 
     weights: tuple[Parameter, ...] = ()
+    bare: tuple[Parameter, ...] = ()
     waits = False
 
     def collects(self, training: bool) -> bool:
@@ -256,12 +308,14 @@ class AppliedToRows:
         """The shape of the inputs."""
         return given
 
-    def program(self, given: list[Axes], masked: bool, training: bool, keep: bool) -> Said | None:
+    def program(
+        self, given: list[Axes], masked: Sequence[bool], training: bool, keep: bool
+    ) -> Said | None:
         """None: NumPy's bits are those of layers outside a plan."""
         return None
 
     def forward(
-        self, arrays: list[Array], mask: bytes | None, training: bool, keep: bool
+        self, arrays: list[Array], masks: Sequence[bytes | None], training: bool, keep: bool
     ) -> list[Array]:
         """The outputs, flat; with `keep`, `backward` may follow."""
         rows = self.applied_to(arrays[0])

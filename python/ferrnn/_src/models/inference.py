@@ -111,10 +111,11 @@ class InferencePlan:
 def plan_of(model: Any) -> InferencePlan | None:
     """The plan of a model, or None if some of its layers cannot be in one.
 
-    Plans do not support weights of reduced precision. `FERRNN_PLAN=0` in the environment switches
+    Plans do not support weights of reduced precision, states that are carried from call to call, or
+    dropout outside of training. `FERRNN_PLAN=0` in the environment switches
     plans off, as does `compile(run_eagerly=True)`.
     """
     if switched_off() or model.run_eagerly:
         return None
     lowering = model.lowered()
-    return InferencePlan(lowering) if lowering.covered and not lowering.fewer_bits else None
+    return InferencePlan(lowering) if lowering.covered and not lowering.only_trains else None

@@ -12,11 +12,13 @@ from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.layers.masking import Masking
 from ferrnn._src.models.attention_parts import attends, attention
 from ferrnn._src.models.expanding import code_of, expanded
+from ferrnn._src.models.functions import Part
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
 from ferrnn._src.models.parts import ACTIVATION, WITHOUT_MASKS, gives_mask, native
 from ferrnn._src.models.written_cells import runs_users_cell
 from ferrnn._src.programs.settings import Kept
+from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.training.plan_parts import End, Lowering, Node
 
 
@@ -106,11 +108,14 @@ def _lower_graph(
         given = [values[id(tensor)] for tensor in node.input_tensors]
         if type(layer) is InputLayer:
             continue
-        if type(layer) in plain and layer._graph is not None and node.training is None:
+        around = low.training
+        low.training = around if node.training is None else node.training
+        if type(layer) in plain and layer._graph is not None:
             inner: Graph = layer._graph
             made = _lower_graph(inner, plain, low, _of_own(inner, low, given), f"{path}/")
         else:
             made = _lower_step(graph, step, low, given, path, plain)
+        low.training = around
         values |= zip(map(id, node.output_tensors), made, strict=False)
     return [values.get(id(tensor), -1) for tensor in graph.outputs]
 
@@ -140,35 +145,46 @@ def _lower_step(
             part[0] == "handed back" and type(part[1]) is AppliedToRows for part, _ in found
         )
         low.nodes.append(Node(path, None, ACTIVATION if numpy else None))
-        value, taken = given[0], given
-        for part, weights in found:
-            value = low.add(part, taken, weights, makes)
-            taken = [value]
-        masked = given[0] in low.masked
-        if masked and not step.layer.supports_masking:
-            step.layer.compute_mask(None, True)  # warns that the mask is dropped
-        if found and gives_mask(step.layer, masked):
-            begins = type(step.layer) in (Embedding, Masking)
-            low.masked[value] = value if begins else low.masked[given[0]]
-        return [*range(value, value + makes)]
+        return _added(step, low, given, found)
     why = _not_handed_back(step, low, given)
-    if why is not None:
-        low.nodes.append(Node(path, _also(step.layer, found, why)))
+    stays = _keeps_mask(step, low, given) if why is None else why
+    missing: str | None
+    if isinstance(stays, str):
+        back, missing, why = None, stays, _also(step.layer, found, stays)
+    else:
+        asks = any(value in low.wanted for value in given)
+        back = HandedBack(step, graph.count, asks, low, [value in low.masked for value in given])
+        missing, why = back.unwritten(), ""
+        if missing is not None and back.bare:
+            back, why = None, f"it takes a weight, and is no program: {missing}"
+    made = None if missing is None else _lower_code(graph, step, low, given, path, plain)
+    if made is not None:
+        return made
+    if back is None:
+        low.nodes.append(Node(path, why))
         return []
-    asks = any(value in low.wanted for value in given)
-    back = HandedBack(step, graph.count, asks, low.losses)
-    missing = back.unwritten()
-    if missing is not None and step.layer.written_with_call:
-        made = _lower_code(graph, step, low, given, path, plain)
-        if made is not None:
-            return made
     low.nodes.append(Node(path, None, missing and _handed(step.layer, found, missing)))
     sizes = [weight.size for weight in back.weights]
-    stays = given[0] in low.masked and gives_mask(step.layer, True)
     low.handed_back.append(back)
     value = low.add(("handed back", back, sizes, stays, makes), given, back.weights, makes)
     if stays:
         low.mask_as(given[0], value)
+    return [*range(value, value + makes)]
+
+
+def _added(step: Any, low: Lowering, given: list[int], parts: list[Part]) -> list[int]:
+    """Adds the parts of a layer, one behind the other; returns its output values."""
+    makes, layer = len(step.node.output_tensors), step.layer
+    value, taken = given[0], given
+    for part, weights in parts:
+        value = low.add(part, taken, weights, makes)
+        taken = [value]
+    masks = [low.masked.get(value) for value in given]
+    if any(mask is not None for mask in masks) and not layer.supports_masking:
+        layer.compute_mask(None, True)  # warns that the mask is dropped
+    if parts and gives_mask(layer, masks):
+        begins = type(layer) in (Embedding, Masking) or len({*masks}) > 1
+        low.masked[value] = value if begins else low.masked[given[0]]
     return [*range(value, value + makes)]
 
 
@@ -190,8 +206,10 @@ def _lower_code(
     graph: Graph, step: Any, low: Lowering, given: list[int], path: str, plain: Collection[type]
 ) -> list[int] | None:
     """Lowers the layers that the code of a user's layer calls; None if that is not all it does."""
-    if any(value in low.masked for value in given) or step.training is not None:
+    if not step.layer.written_with_call:
         return None
+    if step.layer.supports_masking and any(value in low.masked for value in given):
+        return None  # its outputs would have to get the mask that its code does not see
     kept = graph.expanded.get(id(step))
     if kept is None or not kept.holds():
         found = expanded(step.layer, step.node.inputs)
@@ -201,10 +219,17 @@ def _lower_code(
         return None
     if len(found.graph.outputs) != len(step.node.output_tensors):
         return None
-    before, masks = low.copied(), len(low.masked)
+    before = low.copied()
+    given = [low.unmasked(*pair) for pair in zip(given, step.node.input_tensors, strict=True)]
+    masks = len(low.masked)
     made = _lower_graph(found.graph, plain, low, _of_own(found.graph, low, given), f"{path}/")
     new = low.nodes[len(before.nodes) :]
-    if all(node.why is None for node in new) and len(low.masked) == masks:
+    # Two parts must not share only some of their weights.
+    apart = len({*map(id, low.weights)}) == len(low.weights)
+    # Code with weights of its own runs in the engine as a whole, or in Python as a whole.
+    bare = any(back.bare for back in low.handed_back[len(before.handed_back) :])
+    apart = apart and not (bare and any(node.back is not None for node in new))
+    if apart and all(node.why is None for node in new) and len(low.masked) == masks:
         low.watched.append(kept.watched)
         for back in low.handed_back[len(before.handed_back) :]:
             back.is_inside(step.layer)
@@ -216,8 +241,6 @@ def _lower_code(
 def _not_handed_back(step: Any, low: Lowering, given: list[int]) -> str | None:
     """The reason why a layer cannot be called from the engine, or None if it can."""
     node, layer = step.node, step.layer
-    if len(node.output_tensors) > 1 and any(value in low.masked for value in given):
-        return "it has several outputs for inputs with masks"
     if node.mask is not None or not layer.built:
         return "it is called with a mask, or not built yet"
     tensors = [*node.input_tensors, *node.output_tensors]
@@ -229,17 +252,26 @@ def _not_handed_back(step: Any, low: Lowering, given: list[int]) -> str | None:
     unknown += [shape for shape in shapes if len(shape) != 3 and shape[1:].count(None) > 1]
     if unknown:
         return f"too many lengths of the shape {unknown[0]} are unknown"
-    return _unmasked(layer, [value in low.masked for value in given])
-
-
-def _unmasked(layer: Any, masked: list[bool]) -> str | None:
-    """The reason why masks of a layer's inputs keep it out of plans, or None."""
-    if not any(masked) or type(layer) in WITHOUT_MASKS:
-        return None
-    if runs_users_cell(layer) and len(masked) == 1:
-        return None
-    if type(layer).compute_mask is not Layer.compute_mask:
-        return "it computes a new mask from that of its inputs"
-    if len(masked) > 1 or not layer.supports_masking:
-        return "it does not support the masks that its inputs carry"
     return None
+
+
+def _keeps_mask(step: Any, low: Lowering, given: list[int]) -> bool | str:
+    """Whether the first output has the mask of the first input, or the reason why that is open."""
+    layer, masked = step.layer, [value in low.masked for value in given]
+    if not any(masked) or type(layer) in WITHOUT_MASKS or isinstance(layer, Operation):
+        return False
+    if not layer.supports_masking and type(layer).compute_mask is Layer.compute_mask:
+        layer.compute_mask(None, True)  # warns that the mask is dropped
+        return False
+    masks = [SymbolicTensor((None, None), "bool") if each else None for each in masked]
+    main = layer.main_input(step.node.inputs)
+    try:
+        made = layer.compute_mask(main, masks[0] if isinstance(main, SymbolicTensor) else masks)
+    except Exception:  # noqa: BLE001 - where it computes one from numbers
+        return "it computes a new mask from that of its inputs"
+    first, *more = made if isinstance(made, list | tuple) else [made]
+    single = len(step.node.output_tensors) == 1  # which has the first of several masks
+    other = first is not None and first is not masks[0]
+    if other or (not single and any(each is not None for each in more)):
+        return "it computes a new mask from that of its inputs"
+    return first is not None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from ferrnn._src.activations import activations
 from ferrnn._src.activations.activations import Activation as Function
-from ferrnn._src.cells.base import BuiltInCell
-from ferrnn._src.cells.simple_rnn import SimpleRNNCell
 from ferrnn._src.configs.config import epsilon as fuzz
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
@@ -27,11 +26,15 @@ from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
 from ferrnn._src.layers.reshaping import Flatten, RepeatVector, Reshape
 from ferrnn._src.layers.time_distributed import TimeDistributed
-from ferrnn._src.models.functions import REPLACED, Part, user_activation
+from ferrnn._src.models.functions import Part, user_activation, why_not_plain
 from ferrnn._src.models.handed_back import AppliedToRows
-from ferrnn._src.sequence import fused
+from ferrnn._src.models.recurrent_parts import (
+    bidirectional,
+    recurrent,
+    why_not_recurrent,
+    with_states,
+)
 from ferrnn._src.training.plan_parts import Lowering
-from ferrnn._src.weights.random import SeedGenerator
 
 # The reason for a layer whose product the engine computes.
 ACTIVATION: Final = "its activation is computed in NumPy"
@@ -49,12 +52,15 @@ _ENDING_MASKS = WITHOUT_MASKS | {
 _IDS: Final = 1 << 24
 
 
-def gives_mask(layer: Any, before: bool) -> bool:
-    """Whether the outputs of a layer in a plan carry a mask, given whether its inputs do."""
+def gives_mask(layer: Any, masks: Sequence[int | None]) -> bool:
+    """Whether the outputs of a layer in a plan carry a mask, given those of its inputs."""
     if type(layer) is Masking:
         return True
     if type(layer) is Embedding:
         return bool(layer.mask_zero)
+    before = masks[0] is not None
+    if type(layer) in _JOINS:
+        before = None not in masks or (type(layer) is Concatenate and {*masks} != {None})
     ends = type(layer) in _ENDING_MASKS
     return before and bool(getattr(layer, "return_sequences", True)) and not ends
 
@@ -64,47 +70,39 @@ def native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     node, layer = step.node, step.layer
     taken = node.input_tensors[0].dtype
     why = None
-    if node.mask is not None or node.training is not None:
-        why = "it is called with a mask or with `training`"
+    if node.mask is not None:
+        why = "it is called with a mask"
     elif layer.activity_regularizer is not None:
         why = "it has an activity regularizer"
     elif type(layer) in _JOINS:
         return _join(step, low, given)
-    elif (len(given) != 1 or not step.single) and not _with_states(step, low, given):
+    elif (len(given) != 1 or not step.single) and not with_states(step, low, given):
         why = "it has several inputs"
     elif type(layer) is Embedding and given[0] >= len(low.inputs):
         why = "it is an Embedding, but not the first layer"
     elif type(layer) is not Embedding and str(layer.dtype) != str(taken):
         why = f"it casts {taken} to {layer.dtype}"
-    elif given[0] in low.masked and _gives_two_sequences(layer):
-        why = "it returns two sequences with masks"
     elif type(layer) in _ENDING_MASKS and "supports_masking" in vars(layer):
         why = "`supports_masking` is set in the instance"
     elif given[0] in low.masked and type(layer) is Softmax:
         why = "it applies the mask that its inputs carry"
+    why = why or why_not_recurrent(step, low, given)
+    if why is None and type(layer) is TimeDistributed:
+        return _distributed(step, low, given[0] in low.masked)
     return why or user_activation(step, low) or _part(layer, low)
 
 
-def _gives_two_sequences(layer: Any) -> bool:
-    return type(layer) is Bidirectional and layer.merge_mode is None and layer.return_sequences
-
-
-def _with_states(step: Any, low: Lowering, given: list[int]) -> bool:
-    """Whether a layer takes a sequence and initial states."""
-    kind = _lowering_of(type(step.layer))
-    tensors = step.node.input_tensors
-    return (
-        kind in (_recurrent, _bidirectional)
-        and step.flat
-        and not any(value in low.masked for value in given[1:])
-        and all(tensor.ndim == 2 and tensor.dtype == tensors[0].dtype for tensor in tensors[1:])
-    )
+def _part(layer: Any, low: Lowering) -> list[Part] | str:
+    lower = _lowering_of(type(layer))
+    if lower is None:
+        return f"plans do not support {type(layer).__name__}"
+    return why_not_plain(layer) or lower(layer, low)
 
 
 def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     layer, shapes = step.layer, [tensor.shape for tensor in step.node.input_tensors]
-    masks, kind = {low.masked.get(value) for value in given}, _JOINS[type(layer)]
-    if masks != {None} and (len(masks) > 1 or kind in ("product", "concat")):
+    kind = _JOINS[type(layer)]
+    if kind == "product" and any(value in low.masked for value in given):
         return "its inputs carry masks"
     if len(given) < 2 or not step.flat:
         return "its inputs are not a list of two or more arrays"
@@ -118,82 +116,11 @@ def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     return [(("join", kind), [])]
 
 
-def _part(layer: Any, low: Lowering) -> list[Part] | str:
-    lower = _lowering_of(type(layer))
-    if lower is None:
-        return f"plans do not support {type(layer).__name__}"
-    if any(name in vars(layer) for name in REPLACED):
-        return "it has a method of its own"
-    if not layer.built:
-        return "it is not built yet"
-    return lower(layer, low)
-
-
-def _recurrent(layer: Any, low: Lowering) -> list[Part] | str:
-    cell = layer.cell
-    if layer.stateful:
-        return "it has stateful=True"
-    if not isinstance(cell, BuiltInCell) or not fused.supports(cell):
-        return f"the engine does not run its cell {type(cell).__name__} as a single one"
-    given = cell.native_weights
-    if given.recurrent_kernel is None or given.projection is not None or cell.clip:
-        return "its cell has a clip, a projection, or no recurrent product"
-    low.fewer_bits |= cell.inference_precision != "full"
-    if any(name in vars(cell) for name in REPLACED):
-        return "a method of its cell is overridden in the instance"
-    gate = getattr(cell, "recurrent_activation", None)
-    if gate is not None and not gate.native:
-        return f"its recurrent_activation {gate.__name__} is not native to the engine"
-    features, _ = cell.kernel.shape
-    gate_name = "sigmoid" if gate is None else gate.__name__
-    reset_after = bool(getattr(cell, "reset_after", True))
-    drops = [_drop_of(cell, rate, low) for rate in (cell.dropout, cell.recurrent_dropout)]
-    part = (
-        "recurrent",
-        (cell.native_name, cell.activation.__name__, gate_name, reset_after),
-        (features, cell.units, cell.bias is not None),
-        (
-            layer.go_backwards,
-            layer.return_sequences,
-            layer.return_state,
-            layer.zero_output_for_mask,
-        ),
-        (cell.gates if cell.implementation == 1 else 1, *drops),
-    )
-    return [(part, [weight for weight in given if weight is not None])]
-
-
-def _drop_of(cell: Any, rate: float, low: Lowering) -> tuple[int, int, float] | None:
-    """The dropout of a cell's inputs or outputs, if `draw_dropout` would draw a mask for it."""
-    if not rate or (rate >= 1 and type(cell) is not SimpleRNNCell):
-        return None
-    return _drop(cell.seed_generator, rate, low)
-
-
-def _drop(generator: SeedGenerator, rate: float, low: Lowering) -> tuple[int, int, float]:
-    number = low.draw_from(generator)
-    return number, round(rate * 2**32), 0.0 if rate >= 1 else 1.0 / (1.0 - rate)
-
-
-def _bidirectional(layer: Any, low: Lowering) -> list[Part] | str:
-    parts, weights = [], []
-    for each in (layer.forward_layer, layer.backward_layer):
-        found = _part(each, low) if runs_one_cell(type(each)) else "it is not an RNN"
-        if isinstance(found, str):
-            return f"{each.name}: {found}"
-        parts.append(found[0][0])
-        weights += found[0][1]
-    merge = "apart" if layer.merge_mode is None else layer.merge_mode
-    return [(("both ways", *parts, merge, layer.return_sequences), weights)]
-
-
 def _dropout(layer: Any, low: Lowering) -> list[Part] | str:
-    if not layer.rate:
-        return []
-    if layer.noise_shape is not None:
+    if layer.rate and layer.noise_shape is not None:
         return f"it has noise_shape={layer.noise_shape}"
-    spatial = type(layer) is SpatialDropout1D
-    return [(("dropout", *_drop(layer.seed_generator, layer.rate, low), spatial), [])]
+    drop = low.drops(layer.seed_generator, layer.rate)
+    return [] if drop is None else [(("dropout", *drop, type(layer) is SpatialDropout1D), [])]
 
 
 def _embedding(layer: Any, low: Lowering) -> list[Part] | str:
@@ -332,9 +259,10 @@ def _batch_normalization(layer: Any, low: Lowering) -> list[Part] | str:
     if any(weight.trainable for weight in moving):
         return "its moving statistics are trainable"
     following = None
-    if layer.trainable:
+    if layer.trainable and low.training is not False:
         following = layer.momentum, fuzz()
         low.followed += moving
+        low.only_trains |= low.training is True
     there = gamma is not None, beta is not None
     part = ("batch normalization", len(moving[0]), layer.epsilon, *there, following)
     return [(part, [each for each in (gamma, beta, *moving) if each is not None])]
@@ -342,19 +270,40 @@ def _batch_normalization(layer: Any, low: Lowering) -> list[Part] | str:
 
 def _lowering_of(kind: type[Layer]) -> _Lower | None:
     """The function that lowers a class of layers; for subclasses, which may override all, None."""
-    return _recurrent if runs_one_cell(kind) else _PARTS.get(kind)
+    return recurrent if runs_one_cell(kind) else _PARTS.get(kind)
 
 
-def _distributed(layer: Any, low: Lowering) -> list[Part] | str:
-    inner = layer.layer
-    if type(inner) is not Dense or not layer._in_one_call:
-        return f"plans do not support {type(inner).__name__} in a TimeDistributed"
-    return _part(inner, low)
+def _distributed(step: Any, low: Lowering, masked: bool) -> list[Part] | str:
+    """The parts of a layer that sees all steps as rows: of itself, or as a folded one."""
+    inner, (_, _, *shape) = step.layer.layer, step.node.input_tensors[0].shape
+    kind, known = type(inner), None not in shape
+    why = why_not_plain(step.layer)
+    if why is None and step.layer._in_one_call:
+        if kind in _ROWS:
+            return _part(inner, low)
+        if kind is Flatten and known and not masked and inner.data_format == "channels_last":
+            return [(("reshape", None, math.prod(shape)), [])]
+        if (kind in _FOLDED or runs_one_cell(kind)) and len(shape) == 2 and known and not masked:
+            found = _part(inner, low)
+            if isinstance(found, str):
+                return found
+            return [(("folded", shape[0], part), weights) for part, weights in found]
+    return why or f"plans do not support {kind.__name__} in a TimeDistributed"
+
+
+# Layers whose rows may be any, and those for which a sample's steps must be the right ones.
+_ROWS = frozenset((Dense, Dropout, LayerNormalization, Activation, ReLU, LeakyReLU, ELU))
+_FOLDED = frozenset(
+    (
+        Conv1D, MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D,
+        Bidirectional,
+    )
+)  # fmt: skip
 
 
 _Lower: TypeAlias = Callable[[Any, Lowering], list[Part] | str]
 _PARTS: dict[type[Layer], _Lower] = {
-    Bidirectional: _bidirectional,
+    Bidirectional: bidirectional,
     Dense: _dense,
     Dropout: _dropout,
     SpatialDropout1D: _dropout,
@@ -376,7 +325,6 @@ _PARTS: dict[type[Layer], _Lower] = {
     Reshape: _reshape,
     RepeatVector: _repeat,
     Masking: _masking,
-    TimeDistributed: _distributed,
 }
 _JOINS: dict[type[Layer], str] = {
     Add: "sum",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,15 +19,23 @@ from ferrnn._src.programs.lowering import Code, Lowered, Row, Shapes
 from ferrnn._src.programs.settings import settings_of
 from ferrnn._src.programs.sketch import CellTrace
 from ferrnn._src.programs.telling import tell
+from ferrnn._src.tree.tree import flatten
 from ferrnn._src.tree.types import Array, Shape
 from ferrnn._src.weights.parameter import Parameter
 
 # Of a program that takes the steps of a cell: how many there are, and the flags `go_backwards`,
 # `return_sequences`, `zero_output_for_mask`.
 Over: TypeAlias = "tuple[int, bool, bool, bool]"
-# The program, how many of its rows a sample is, the steps over time if it is a cell's, and the
-# weights: the number of one that is trained, or an array that no step of training changes.
-Said: TypeAlias = "tuple[Program, int, Over | None, list[int | Array]]"
+# The program, how many of its rows a sample is, the steps over time if it is a cell's, the weights:
+# the number of one that is trained, or an array that no step of training changes; and the inputs
+# whose masks it takes after them.
+Said: TypeAlias = "tuple[Program, int, Over | None, list[int | Array], list[int]]"
+
+
+def weights_in(structure: Any) -> list[Parameter]:
+    """The weights among the arguments of an operation, each once."""
+    leaves = flatten(structure)
+    return list(dict.fromkeys(leaf for leaf in leaves if isinstance(leaf, Parameter)))
 
 
 class WrittenLayer:
@@ -36,12 +45,15 @@ class WrittenLayer:
     wanted.
     """
 
-    __slots__ = ("_asked", "_asks", "_count", "_dtype", "_own", "_said", "_step", "inside")
+    __slots__ = (
+        "_asked", "_asks", "_bare", "_count", "_dtype", "_own", "_said", "_step", "inside"
+    )  # fmt: skip
 
     def __init__(self, step: Any, count: int, own: Sequence[Parameter], asks: bool) -> None:
         self._step, self._count, self._asks = step, count, asks
         self.inside: Any = None  # the user's layer whose code it is a part of
         self._own = {weight: number for number, weight in enumerate(own)}
+        self._bare = weights_in(step.node.inputs)
         self._dtype = np.dtype(step.node.input_tensors[0].dtype)
         # What was found last, in training and without, and what it was asked for.
         self._asked: dict[tuple[bool, bool], tuple[Any, Lowered | str]] = {}
@@ -49,13 +61,19 @@ class WrittenLayer:
         self._said: dict[tuple[bool, bool], tuple[Any, Said]] = {}
 
     def found(
-        self, shapes: list[tuple[int, ...]], output: Shape, masked: bool, how: tuple[bool, bool]
+        self,
+        shapes: list[tuple[int, ...]],
+        output: Shape,
+        masked: Sequence[bool],
+        how: tuple[bool, bool],
     ) -> Said | str:
         """The program for samples of some shapes, or the reason why there is none.
 
         `how` says whether layers are as in training, and whether a gradient is wanted.
         """
-        settings = settings_of(self._owner)
+        if not self._there:
+            return "no `call` of a user's"
+        settings, masked = settings_of(self._owner), tuple(masked)
         asked, known = (shapes, masked, settings), self._asked.get(how)
         if known is None or known[0] != asked:
             known = self._asked[how] = asked, self._lowered(shapes, masked, settings, *how)
@@ -68,13 +86,15 @@ class WrittenLayer:
         if made != tuple(output):
             return f"outputs of the shape {made} where {tuple(output)} was expected"
         others = [weight for weight in lowered.parameters if weight not in self._own]
-        if any(weight not in self._step.layer.weights for weight in others):
+        layer = self._step.layer
+        if any(weight not in layer.weights and weight not in self._bare for weight in others):
             return "a weight that is not its own"
         # Both are kept as long as what is said holds, so that no other has their place in memory.
-        held = (lowered, over, [(weight, weight.version) for weight in others])
+        masks = self._masks(masked)
+        held = (lowered, over, masks, [(weight, weight.version) for weight in others])
         said = self._said.get(how)
         if said is None or said[0][0] is not lowered or said[0][1:] != held[1:]:
-            said = self._said[how] = held, self._say(lowered, over)
+            said = self._said[how] = held, self._say(lowered, over, masks)
         return said[1]
 
     def tell(self, why: str) -> None:
@@ -91,37 +111,52 @@ class WrittenLayer:
         """What has the code."""
         return self._step.layer
 
+    @property
+    def _there(self) -> bool:
+        """Whether there is code of a user's."""
+        layer = self._step.layer
+        return isinstance(layer, Operation) or layer.written_with_call
+
     def _over(self, shapes: list[tuple[int, ...]]) -> Over | None:
         """How the program runs over time, None for samples."""
         return None
 
-    def _say(self, lowered: Lowered, over: Over | None) -> Said:
+    def _masks(self, masked: Sequence[bool]) -> list[int]:
+        """The inputs whose masks the code asks for."""
+        layer = self._step.layer
+        asks = not isinstance(layer, Operation) and "mask" in parameters_of(type(layer).call)[0]
+        return [at for at, each in enumerate(masked) if each and asks]
+
+    def _say(self, lowered: Lowered, over: Over | None, masks: list[int]) -> Said:
         weights: list[int | Array] = []
         for weight in lowered.parameters:
             number = self._own.get(weight)
             weights.append(weight.numpy().reshape(-1) if number is None else number)
-        return lowered.program, 1, over, [*weights, *lowered.constants]
+        return lowered.program, 1, over, [*weights, *lowered.constants], masks
 
     def _lowered(
         self,
         shapes: list[tuple[int, ...]],
-        masked: bool,
+        masked: tuple[bool, ...],
         settings: tuple[Any, ...],
         training: bool,
         keep: bool,
     ) -> Lowered | str:
         step = self._step
-        why = self._refused(masked)
+        why, masks = self._refused(masked), self._masks(masked)
         if why is not None:
             return why
+        if any(len(shapes[at]) != 2 for at in masks):
+            return "a mask of values that are no sequence"
         wanted = keep and self._asks
-        chosen = training if step.training is None else step.training
         # Programs are kept as long as the layer is, which the node would keep in turn.
-        key = (weakref.ref(step.node), tuple(shapes), self._dtype, chosen, keep, wanted, settings)
+        how = training, keep, wanted
+        key = (weakref.ref(step.node), tuple(shapes), self._dtype, how, masked, settings)
 
         def asked() -> tuple[Code, Shapes]:
-            rows, states = self._rows(shapes)
-            return self._code(chosen), Shapes(rows, states, self._dtype, keep, wanted)
+            rows, states = self._rows([*shapes, *(shapes[at][:1] for at in masks)])
+            wants = (wanted,) * len(shapes) + (False,) * len(masks)
+            return self._code(training, masks), Shapes(rows, states, self._dtype, keep, wants)
 
         return program(self._owner, key, asked)
 
@@ -129,34 +164,34 @@ class WrittenLayer:
         """What a row of the program takes, and its states."""
         return [Row(shape) for shape in shapes], ()
 
-    def _refused(self, masked: bool) -> str | None:
+    def _refused(self, masked: Sequence[bool]) -> str | None:
         """Why the code cannot be a program, whatever it says."""
         layer = self._step.layer
         operates = isinstance(layer, Operation)
-        if not (operates or layer.written_with_call):
-            return "no `call` of a user's"
         if layer.activity_regularizer is not None:
             return "an activity regularizer"
-        if masked and "mask" in parameters_of(type(layer).call)[0]:
-            return "a `call` that takes the mask"
         without = operates or (type(layer) is Lambda and layer.mask is None)
-        if layer.makes_masks() and not without:
+        if layer.makes_masks() and not without and not any(masked):
             return "a `compute_mask` of its own"
         if type(layer).__hash__ is None:
             return "a class without `__hash__`"
         return None
 
-    def _code(self, training: bool) -> Code:
+    def _code(self, training: bool, masks: list[int]) -> Code:
         step = self._step
 
         def code(trace: CellTrace, given: Any, states: Any) -> tuple[Any, tuple[Any, ...]]:
             values: list[Any] = [None] * self._count
-            for source, value in zip(step.sources, given, strict=True):
+            known: list[Any] = [None] * self._count
+            for source, value in zip(step.sources, given, strict=False):
                 values[source] = value
+            for at, mask in zip(masks, given[len(step.sources) :], strict=True):
+                known[step.sources[at]] = trace.sketch(replace(mask.view, is_bool=True))
             inputs = step.gathered(values)
             if isinstance(step.layer, Operation):
                 return step.layer.applied(inputs), ()
-            return step.layer._apply_call(inputs, Call(training)), ()
+            mask = step.mask_of(values, known) if masks else None
+            return step.layer._apply_call(inputs, Call(training, mask=mask)), ()
 
         return code
 

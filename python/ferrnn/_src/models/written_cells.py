@@ -40,6 +40,13 @@ class WrittenCell(WrittenLayer):
     def _owner(self) -> Any:
         return self._step.layer.cell
 
+    @property
+    def _there(self) -> bool:
+        return True
+
+    def _masks(self, masked: Sequence[bool]) -> list[int]:
+        return []
+
     def _over(self, shapes: list[tuple[int, ...]]) -> Over | None:
         layer = self._step.layer
         flags = layer.go_backwards, layer.return_sequences, layer.zero_output_for_mask
@@ -49,7 +56,7 @@ class WrittenCell(WrittenLayer):
         states = initial_state(self._owner, 1, self._dtype.name)
         return Row(shapes[0][1:]), tuple(state.shape[1:] for state in states)
 
-    def _refused(self, masked: bool) -> str | None:
+    def _refused(self, masked: Sequence[bool]) -> str | None:
         layer, cell = self._step.layer, self._owner
         writes = callable(getattr(cell, "call", None)) and not callable(getattr(cell, "step", None))
         reasons = (
@@ -67,7 +74,7 @@ class WrittenCell(WrittenLayer):
             return "a `get_initial_state` that may give more than zeros"
         return None
 
-    def _code(self, training: bool) -> Code:
+    def _code(self, training: bool, masks: list[int]) -> Code:
         return cell_code(self._owner, training)
 
 

@@ -115,6 +115,9 @@ def call_layer(layer: Any, inputs: Any, call: Call) -> Any:
     A layer that defines only `call` has none: its code becomes part of the trace.
     """
     mask = call.mask
+    of_constants = getattr(tracing.current.get(), "layer_of_constants", None)
+    if of_constants is not None:  # a trace that becomes a graph
+        return of_constants(layer, inputs)
     if type(layer).forward is Layer.forward:
         outputs = layer.forward(map_structure(tracing.traced_parameter, inputs), call)[0]
         made = None if mask is None else layer.compute_mask(layer.main_input(inputs), mask)

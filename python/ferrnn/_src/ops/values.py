@@ -12,7 +12,7 @@ from ferrnn._src.configs import config
 from ferrnn._src.ops.rules import Primitive, own
 from ferrnn._src.ops.tape import Traced
 from ferrnn._src.symbolic import tracing
-from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.symbolic.symbolic import Recorded
 from ferrnn._src.tree.results import Output, as_output
 from ferrnn._src.weights.parameter import Parameter
 
@@ -49,7 +49,7 @@ def _is_symbolic(arg: Any) -> bool:
     if isinstance(arg, Parameter):
         trace = tracing.current.get()
         return trace is not None and trace.operation is not None
-    return isinstance(arg, SymbolicTensor)
+    return isinstance(arg, Recorded)
 
 
 def _on_symbolic(function: Callable[..., Any], args: Any, options: Any) -> Any:

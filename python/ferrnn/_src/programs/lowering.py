@@ -63,7 +63,7 @@ class Lowered:
 
     `output` is the shape of a step's output without its batch, `kept` the number of elements that
     each step of a row keeps for the backward pass. `whole` says that the mean of the outputs over
-    the batch is what the code gives.
+    the batch is what the code gives, or with `root` its square root.
     """
 
     program: Program
@@ -73,6 +73,7 @@ class Lowered:
     constants: tuple[Array, ...]
     trained: tuple[bool, ...]
     whole: bool = False
+    root: bool = False
 
 
 class Row:
@@ -240,8 +241,8 @@ def _assembled(owner: Any, traced: _Traced, shapes: Shapes) -> Lowered:
         width for home, width in zip(homes, recorder.widths, strict=True) if home in by_step
     )
     output = traced.output.shape
-    whole = trace.gives_mean
-    return Lowered(program, output, kept_elements, parameters, constants, trained, whole)
+    whole = trace.gives_mean, trace.gives_root
+    return Lowered(program, output, kept_elements, parameters, constants, trained, *whole)
 
 
 def _states(traced: _Traced) -> Iterator[tuple[View, View]]:

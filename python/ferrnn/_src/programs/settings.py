@@ -121,7 +121,7 @@ class _Telling:
 
     def tell_around(self, code: Any) -> None:
         """What code of a user's, a class or a function, reads from around it."""
-        variables, functions = _around(code)
+        variables, functions, _ = _around(code)
         self.tell([known.get(name) for known, name in variables])
         for function in functions:
             self.tell((function.__defaults__, function.__kwdefaults__))
@@ -132,8 +132,8 @@ class _Telling:
 _TOLD = (dict, tuple, np.ndarray, np.generic)
 _LOGS = (list, set, deque)
 # The variables with plain values that code reads, of classes and global ones, each as a mapping and
-# a name in it, and the functions in it that have closures or defaults.
-_Around: TypeAlias = "tuple[list[tuple[Any, str]], list[types.FunctionType]]"
+# a name in it, the functions in it that have closures or defaults, and all names in the code.
+_Around: TypeAlias = "tuple[list[tuple[Any, str]], list[types.FunctionType], frozenset[str]]"
 _known: WeakKeyDictionary[Any, _Around] = WeakKeyDictionary()
 
 
@@ -167,7 +167,17 @@ def _looked_around(code: Any) -> _Around:
                     waiting.append(value)
     functions = [each for each in seen if isinstance(each, types.FunctionType)]
     closed = [each for each in functions if _has_more(each)]
-    return [*variables.values()], closed
+    names = frozenset(name for each in functions for name in names_in(each.__code__))
+    return [*variables.values()], closed, names
+
+
+def mentions(code: Any, name: str) -> bool:
+    """Whether code of a user's, a class or a function, or what it calls by name, has a name in it.
+
+    >>> mentions(len, "add_loss")
+    False
+    """
+    return isinstance(code, type | types.FunctionType) and name in _around(code)[2]
 
 
 def _has_more(function: types.FunctionType) -> bool:

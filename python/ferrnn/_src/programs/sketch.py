@@ -9,7 +9,7 @@ import numpy as np
 
 from ferrnn._src.programs.recorder import FIXED, Recorder, UnsupportedError, View
 from ferrnn._src.symbolic import tracing
-from ferrnn._src.symbolic.symbolic import SymbolicTensor
+from ferrnn._src.symbolic.symbolic import Recorded, SymbolicTensor
 from ferrnn._src.tree.tree import map_structure
 from ferrnn._src.weights.parameter import Parameter
 
@@ -166,16 +166,33 @@ def _key(part: Any) -> Any:
     return None if None in keys else keys
 
 
-class BatchMean:
+class BatchMean(Recorded):
     """The mean over a batch, by that of each row; of several such there are sums and multiples.
 
-    What is linear in the means of rows can be computed row by row.
+    What is linear in the means of rows can be computed row by row. The square root comes last.
     """
 
     __array_ufunc__ = None
 
-    def __init__(self, row: Any) -> None:
-        self.row = row
+    def __init__(self, row: Any, rooted: bool = False) -> None:
+        self._row, self.rooted = row, rooted
+
+    @property
+    def row(self) -> Any:
+        """The mean of each row, for an operation that is linear in it."""
+        return self._refused() if self.rooted else self._row
+
+    @property
+    def last(self) -> Any:
+        """The mean of each row, for the mean over the batch, and its root, to be taken of them."""
+        return self._row
+
+    def root(self) -> BatchMean:
+        """The square root of the mean."""
+        return BatchMean(self.row, rooted=True)
+
+    def __pow__(self, exponent: Any) -> BatchMean:
+        return self.root() if _number(exponent) == 0.5 else self._refused()
 
     def __neg__(self) -> BatchMean:
         return BatchMean(-self.row)
@@ -203,7 +220,7 @@ class BatchMean:
         raise UnsupportedError("an operation on a mean over the batch")
 
     __abs__ = __array__ = __bool__ = __float__ = __int__ = _refused
-    __pow__ = __rpow__ = __rtruediv__ = __getattr__ = __getitem__ = _refused
+    __rpow__ = __rtruediv__ = __getattr__ = __getitem__ = _refused
     __eq__ = __ge__ = __gt__ = __le__ = __lt__ = __ne__ = _refused
     __hash__ = object.__hash__
 
@@ -220,6 +237,7 @@ class CellTrace:
     # Whether the mean over a batch may be taken, and whether what the code gave is one.
     takes_means = False
     gives_mean = False
+    gives_root = False  # of that mean
 
     def __init__(self, dtype: np.dtype[Any], batch: int) -> None:
         self.recorder = Recorder(dtype)
@@ -233,6 +251,8 @@ class CellTrace:
 
     def call(self, name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         """The result of an operation."""
+        if name == "sqrt" and args and isinstance(args[0], BatchMean):
+            return args[0].root()
         rule = rules.get(name)
         if rule is None:
             raise UnsupportedError(f"the operation `{name}`")

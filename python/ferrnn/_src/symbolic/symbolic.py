@@ -23,7 +23,13 @@ class _Operators(dict[str, Callable[..., Any]]):
 operators = _Operators()
 
 
-class SymbolicTensor:
+class Recorded:
+    """Marks a value on which operations are recorded."""
+
+    __slots__ = ()
+
+
+class SymbolicTensor(Recorded):
     """The shape, dtype and name of an array to come; `None` stands for a length not known yet.
 
     Operators (`+ - * / // % ** @ < <= > >= & | ^ ~`, unary minus, `abs`, indexing) make a node

@@ -66,7 +66,11 @@ class Lowering:
     outputs: list[End] = field(default_factory=list)
     values: int = 1  # how many there are, inputs included
     dtype: str = "float32"
-    fewer_bits: bool = False  # whether a cell has other weights for inference, which plans have not
+    # Whether calls outside of training do what plans do not: they carry states, drop, or take
+    # weights of fewer bits.
+    only_trains: bool = False
+    # How the layers at hand are called whatever the step is: as in training, or not; None as it is.
+    training: bool | None = None
     # What is handed back to Python, each with its `weights`, and what they add to a step's loss.
     handed_back: list[Any] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -153,10 +157,24 @@ class Lowering:
         self.mask_as(value, made)
         return made
 
+    def unmasked(self, value: int, tensor: Any) -> int:
+        """The value, or a copy of it without its mask."""
+        if value not in self.masked:
+            return value
+        return self.add(("reshape", None, tensor.shape[-1]), [value], [])
+
     def mask_as(self, value: int, made: int) -> None:
         """Notes that an output carries the mask of a value, if there is one."""
         if value in self.masked:
             self.masked[made] = self.masked[value]
+
+    def drops(self, generator: SeedGenerator, rate: float) -> tuple[int, int, float] | None:
+        """The dropout of the layer at hand, which draws once in a step; None if nothing drops."""
+        if not rate or self.training is False:
+            return None
+        self.only_trains |= self.training is True
+        number = self.draw_from(generator)
+        return number, round(rate * 2**32), 0.0 if rate >= 1 else 1.0 / (1.0 - rate)
 
     def draw_from(self, generator: SeedGenerator) -> int:
         """The number of a generator, from which each step makes one more draw."""

@@ -61,7 +61,7 @@ class TrainingPlan(TestingPlan):
         """Whether a model is what it was when the plan was made."""
         own = self.lowering
         held = ([*map(id, (*each.weights, *each.generators))] for each in (own, lowering))
-        same = own.parts == lowering.parts and own.fewer_bits == lowering.fewer_bits
+        same = own.parts == lowering.parts and own.only_trains == lowering.only_trains
         return same and next(held) == next(held)
 
     def step(self, batch: Batch) -> Generator[Work, None, float | None]:
@@ -102,7 +102,8 @@ class TrainingPlan(TestingPlan):
                 return 0, 0.0
             return 1, loss
         # Layers in Python see that weights have changed when a call has ended.
-        alone = self._bound or any(each.waits for each in self.lowering.handed_back)
+        alone = self._bound or self._model.optimizer.use_ema
+        alone = alone or any(each.waits for each in self.lowering.handed_back)
         most = min(most, 1 if alone else self._ahead)
         if judge.later:
             most, judge = self._keeping(batches, most, judge)
@@ -141,7 +142,7 @@ class TrainingPlan(TestingPlan):
             return (yield from super()._worked(work))
         finally:
             if work.written and work.taken()[0]:
-                self._constrain()
+                self._finish_step()
 
     def _judged(
         self, batch: Batch, read: list[Array], order: Array | None, places: tuple[int, int]
@@ -174,7 +175,7 @@ class TrainingPlan(TestingPlan):
             way, place = optimizer.engine_way(), optimizer.engine_place()
             native.backward(weights, slots, d_outputs, more, way, rates, decay)
             optimizer.engine_passed(place, 1)
-        self._constrain()
+        self._finish_step()
         return value
 
     def _by_number(self, grads: Gradients) -> list[tuple[int, Array]]:
@@ -196,8 +197,11 @@ class TrainingPlan(TestingPlan):
             masks.append(None if known is None else known.reshape(outputs.shape[:2]))
         return masks[0] if len(masks) == 1 else masks
 
-    def _constrain(self) -> None:
-        """Applies the constraints of weights that a step has moved."""
+    def _finish_step(self) -> None:
+        """Averages the weights that a step has moved, and applies their constraints."""
+        optimizer = self._model.optimizer
+        if optimizer.use_ema:
+            optimizer.average_step()
         for weight in self._bound:
             weight.assign(weight.constraint(weight.value))
 

@@ -176,7 +176,7 @@ class Steps(Measuring):
     def testing_plan(self, batches: int) -> TestingPlan | None:
         """The plan for evaluating that many batches, or None."""
         plan = self.training_plan()
-        return None if plan is None or plan.lowering.fewer_bits else plan
+        return None if plan is None or plan.lowering.only_trains else plan
 
     def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
         """What stands for each input, None where that is better said elsewhere."""

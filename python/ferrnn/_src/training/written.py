@@ -60,6 +60,11 @@ class WrittenMeasure:
         """Whether the mean of the values over a batch is one value of the batch."""
         return self.lowered.whole
 
+    @property
+    def root(self) -> bool:
+        """Whether the square root of that mean is."""
+        return self.lowered.root
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, WrittenMeasure) and self.lowered is other.lowered
 
@@ -120,8 +125,10 @@ def _measure(owner: Any, values: Callable[[Any, Any], Any], judged: Judged) -> W
         true, pred = given
         trace.takes_means = not judged.masked and judged.weights is None
         found = values(true, pred)
-        trace.gives_mean = isinstance(found, BatchMean)
-        return (found.row if trace.gives_mean else found), ()
+        if not isinstance(found, BatchMean):
+            return found, ()
+        trace.gives_mean, trace.gives_root = True, found.rooted
+        return found.last, ()
 
     def asked() -> tuple[Code, Shapes]:
         rows = [Row(judged.true), Row(judged.pred)]

@@ -45,7 +45,7 @@ class Ahead:
         kind = type(self).__name__
         if self.engine_rule() is None:
             return f"plans do not support the rule of {kind}"
-        for setting in ("use_ema", "loss_scale_factor", "gradient_accumulation_steps"):
+        for setting in ("loss_scale_factor", "gradient_accumulation_steps"):
             if getattr(self, setting):
                 return f"{kind} has {setting}={getattr(self, setting)!r}"
         if self.weight_decay is not None and self._spared != (frozenset(), None):

@@ -341,6 +341,10 @@ class Optimizer(Ahead, WithLearningRate, OwnVariables, Configured):
         if every and (updates + 1) % every == 0:
             self._state.overwrite()
 
+    def average_step(self) -> None:
+        """Updates the averages of the weights after an update that was counted already."""
+        self._average(self._iterations.item() - 1)
+
     def finalize_variable_values(self, var_list: Iterable[Parameter]) -> None:
         """Called at the end of `fit`: with `use_ema`, sets the weights to their averages."""
         if self.use_ema and self.built:
