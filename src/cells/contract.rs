@@ -145,7 +145,7 @@ impl Layout {
             && long_product::is_compiled(width, self.input.1)
             && (self.recurrent() == 0 || long_product::is_compiled(width, self.phase(0).1))
             && (self.phases.len() == 1 || long_product::is_compiled(width, self.phase(1).1));
-        assert!(sums, "a product whose gradients no kernel is compiled for");
+        assert!(sums, "a product that is not among the `shapes!` of kernels/long_product.rs");
         let _ = Shape::of(&self, 0);
         let _ = Shape::of(&self, 1);
         self
@@ -199,7 +199,7 @@ impl Shape {
             (3, 0, (2, 1)) => Self::LastOfThree,
             (1, 1, (0, 1)) => Self::One,
             (1, 1, (0, 0)) => Self::NoneOfOne,
-            _ => panic!("a phase of a shape that no kernel is compiled for"),
+            _ => panic!("a phase that is not among the `Shape`s"),
         }
     }
 }

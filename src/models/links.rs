@@ -116,7 +116,7 @@ pub(super) fn check<T: Engine>(
         let ends = ends.outputs.iter().any(|output| made[at].contains(output));
         let unread = readers.peek().is_none() && !ends;
         if unread || (layer.passes && !readers.all(|reader| reader.passes)) {
-            let expected = "layers whose outputs are read, and gradients passed on by all readers";
+            let expected = "layers whose outputs are read, by layers that all pass gradients on";
             return Err(Error::kind("parts", expected, format!("layer number {at}")));
         }
     }

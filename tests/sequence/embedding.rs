@@ -130,7 +130,7 @@ fn what_does_not_fit_is_refused() {
         Stream::new(None, parts, features, 1).map(|_| ()).unwrap_err().to_string()
     };
     let twice = [parts[1].clone(), parts[0].clone()];
-    assert!(refused(&twice, FEATURES).contains("an Embedding as the first part only"));
+    assert!(refused(&twice, FEATURES).contains("an Embedding only as part number 0"));
     assert!(
         refused(&parts, 2).contains("part number 0 to take 2 features, received one that takes 1")
     );

@@ -125,7 +125,7 @@ fn have_no_gradients(precision: Precision) {
         projection: None,
     };
     let error = Weights::new(CellKind::SimpleRnn, options, 2, 3, raw).err().unwrap();
-    let text = format!("{} with float32 weights, received \"float64\"", precision.name());
+    let text = format!("expected full, for float64 weights, received {:?}", precision.name());
     assert!(error.to_string().contains(&text), "{error}");
 }
 
@@ -149,7 +149,7 @@ fn weights_without_a_scale_are_refused() {
             projection: None,
         };
         let text = message(Weights::new(CellKind::SimpleRnn, options, 2, 1, raw));
-        assert!(text.starts_with(&format!("`{argument}`: expected finite numbers")), "{text}");
+        assert!(text.starts_with(&format!("`{argument}`: expected finite weights")), "{text}");
     }
     let many = MOST_DEPTH + 1;
     let kernel = vec![0.5_f32; many];

@@ -114,7 +114,7 @@ fn windows_that_do_not_fit_are_refused() {
     let mut graph = Graph::new(links.collect(), Ends::single(2).unwrap()).unwrap();
     let of = |time| [Shape { rows: 2, time, features: 4 }];
     graph.prepare(&of(7)).unwrap();
-    assert!(graph.prepare(&of(6)).unwrap_err().to_string().contains("steps of a window"));
+    assert!(graph.prepare(&of(6)).unwrap_err().to_string().contains("at least 7 steps"));
     let wide = [Shape { rows: 2, time: 7, features: 5 }];
     assert!(graph.prepare(&wide).unwrap_err().to_string().contains("[2, 7, 4]"));
 }

@@ -384,7 +384,7 @@ fn graphs_that_cannot_be_computed_are_refused() {
     for outputs in [vec![], vec![0], vec![1, 1], vec![2]] {
         let layers = vec![Linked { node: dense(3, 3), from: vec![0], passes: true, shares: None }];
         let refused = Graph::new(layers, Ends { inputs: 1, outputs }).err().unwrap();
-        assert!(refused.to_string().contains("different values of 1..2"));
+        assert!(refused.to_string().contains("distinct values of 1..2"));
     }
     assert!(wrong(vec![0], true).unwrap().contains("are read"));
     assert!(wrong(vec![1], false).unwrap().contains("pass gradients on"));
