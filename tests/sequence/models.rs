@@ -55,8 +55,7 @@ pub fn dense(features: usize, units: usize) -> Box<dyn Node<f64>> {
 pub type Layers = Vec<(Box<dyn Node<f64>>, Vec<usize>)>;
 
 fn link(layers: Layers, inputs: usize) -> Vec<Linked<f64>> {
-    // Nobody needs the gradients of the inputs; what reads a layer with weights passes gradients
-    // on.
+    // Nobody needs the inputs' gradients; what reads a layer with weights passes gradients on.
     let mut wanted = vec![false; inputs];
     let linked = layers.into_iter().map(|(node, from)| {
         let passes = !node.sizes().is_empty() || from.iter().any(|&value| wanted[value]);
