@@ -80,19 +80,22 @@ def test_values_of_several_masks_train_to_the_same_bits(kind, monkeypatch):
     assert all(node.back is None for node in model.explain_plan())
 
 
-def test_words_and_tags_side_by_side_reach_the_loss_with_their_mask(monkeypatch):
+@pytest.mark.parametrize("both", [True, False])
+def test_words_and_tags_side_by_side_reach_the_loss_with_their_mask(both, monkeypatch):
     def build():
         words, tags = (keras.Input((7,), dtype="int32") for _ in range(2))
-        parts = [layers.Embedding(9, 4, mask_zero=True)(each) for each in (words, tags)]
-        return keras.Model(
-            [words, tags], Dense(3)(GRU(4, return_sequences=True)(layers.Concatenate()(parts)))
-        )
+        of_words = layers.Embedding(9, 4, mask_zero=True)(words)
+        of_tags = layers.Embedding(9, 4, mask_zero=both)(tags)
+        joined = layers.Concatenate()([of_tags, of_words])
+        return keras.Model([words, tags], Dense(3)(GRU(4, return_sequences=True)(joined)))
 
     random = np.random.default_rng(3)
     x = [random.integers(0, 9, (ROWS, 7)) * (np.arange(7) < 5 - at) for at in range(2)]
     y = random.normal(size=(ROWS, 7, 3)).astype("float32")
     model = same(build, x, y, monkeypatch, compiled={"weighted_metrics": ["mse"]})
+    monkeypatch.setenv("FERRNN_PLAN", "1")
     assert all(node.back is None for node in model.explain_plan())
+    assert model.lowered().masked_outputs
 
 
 class Weighing(layers.Layer):

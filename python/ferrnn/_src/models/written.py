@@ -73,7 +73,7 @@ class WrittenLayer:
         """
         if not self._there:
             return "no `call` of a user's"
-        settings, masked = settings_of(self._owner), tuple(masked)
+        settings, masked = self._settings(), tuple(masked)
         asked, known = (shapes, masked, settings), self._asked.get(how)
         if known is None or known[0] != asked:
             known = self._asked[how] = asked, self._lowered(shapes, masked, settings, *how)
@@ -116,6 +116,10 @@ class WrittenLayer:
         """Whether there is code of a user's."""
         layer = self._step.layer
         return isinstance(layer, Operation) or layer.written_with_call
+
+    def _settings(self) -> tuple[Any, ...]:
+        """What the code reads beside weights."""
+        return settings_of(self._owner)
 
     def _over(self, shapes: list[tuple[int, ...]]) -> Over | None:
         """How the program runs over time, None for samples."""

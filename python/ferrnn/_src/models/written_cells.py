@@ -12,6 +12,7 @@ from ferrnn._src.cells.base import BuiltInCell
 from ferrnn._src.cells.protocol import by_state_size, flatten, initial_state
 from ferrnn._src.cells.stacked import StackedRNNCells
 from ferrnn._src.layers.rnn import RNN
+from ferrnn._src.models.said_in_code import SaidLayer, is_said
 from ferrnn._src.models.written import Over, WrittenLayer
 from ferrnn._src.programs.cells import cell_code
 from ferrnn._src.programs.lowering import Code, Row
@@ -28,6 +29,7 @@ def runs_users_cell(layer: Any) -> bool:
 def written(step: Any, count: int, own: Sequence[Any], asks: bool) -> WrittenLayer:
     """The programs of a step: of its layer, or of the cell that its layer runs."""
     kind = WrittenCell if runs_users_cell(step.layer) else WrittenLayer
+    kind = SaidLayer if is_said(step.layer) else kind
     return kind(step, count, own, asks)
 
 

@@ -1,0 +1,111 @@
+"""Layers of ferrnn in plans that are programs: what they do, said as the code of a user would be.
+
+Each moves elements, or treats them one by one, so that its bits are those of the layer itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ferrnn._src.layers.data_normalization import Normalization
+from ferrnn._src.layers.merge import Maximum, Minimum
+from ferrnn._src.layers.passing import Rescaling
+from ferrnn._src.layers.reshaping import Permute
+from ferrnn._src.layers.resizing import Cropping1D
+from ferrnn._src.models.written import WrittenLayer
+from ferrnn._src.programs.lowering import Code
+from ferrnn._src.programs.recorder import UnsupportedError
+from ferrnn._src.programs.sketch import CellTrace
+
+# Attributes that an instance may override.
+_REPLACED = ("forward", "call", "compute_mask", "cast_inputs", "supports_masking")
+# From a trace, the layer and its inputs it gives the outputs.
+_Code: TypeAlias = Callable[[CellTrace, Any, Any], Any]
+
+
+def _permuted(trace: CellTrace, layer: Any, x: Any) -> Any:
+    return trace.call("transpose", (x, (0, *layer.dims)), {})
+
+
+def _cropped(trace: CellTrace, layer: Any, x: Any) -> Any:
+    before, after = layer.cropping
+    return x[:, before : x.shape[1] - after]
+
+
+def _largest(trace: CellTrace, layer: Any, xs: Any) -> Any:
+    return reduce(lambda a, b: trace.call("maximum", (a, b), {}), xs)
+
+
+def _smallest(trace: CellTrace, layer: Any, xs: Any) -> Any:
+    return reduce(lambda a, b: trace.call("minimum", (a, b), {}), xs)
+
+
+def _normalized(trace: CellTrace, layer: Any, x: Any) -> Any:
+    mean, spread = layer.mean_and_spread()
+    return x * spread + mean if layer.invert else (x - mean) / spread
+
+
+def _rescaled(trace: CellTrace, layer: Any, x: Any) -> Any:
+    scale, offset = (np.asarray(each, str(x.dtype)) for each in (layer.scale, layer.offset))
+    if x.ndim > 3:
+        raise UnsupportedError("numbers along features that may come first")
+    return x * scale + offset
+
+
+_SAID: dict[type, _Code] = {
+    Permute: _permuted,
+    Cropping1D: _cropped,
+    Maximum: _largest,
+    Minimum: _smallest,
+    Normalization: _normalized,
+    Rescaling: _rescaled,
+}
+
+
+# Those whose outputs do not depend on a mask.
+_WITHOUT_MASKS = frozenset((Normalization, Rescaling))
+
+
+def is_said(layer: Any) -> bool:
+    """Whether it is said here what a layer does."""
+    return type(layer) in _SAID and layer.built and not any(n in vars(layer) for n in _REPLACED)
+
+
+class SaidLayer(WrittenLayer):
+    """The programs of a layer of ferrnn at its place in a graph."""
+
+    __slots__ = ()
+
+    @property
+    def _there(self) -> bool:
+        return True
+
+    def _settings(self) -> tuple[Any, ...]:
+        # Weights that are not trained are constants of the program.
+        versions = [weight.version for weight in self._step.layer.weights]
+        return *super()._settings(), *versions
+
+    def _masks(self, masked: Sequence[bool]) -> list[int]:
+        return []
+
+    def _refused(self, masked: Sequence[bool]) -> str | None:
+        layer = self._step.layer
+        if layer.activity_regularizer is not None:
+            return "an activity regularizer"
+        heeds = any(masked) and type(layer) not in _WITHOUT_MASKS
+        return "a mask of its inputs" if heeds else None
+
+    def _code(self, training: bool, masks: list[int]) -> Code:
+        step = self._step
+
+        def code(trace: CellTrace, given: Any, states: Any) -> tuple[Any, tuple[Any, ...]]:
+            values: list[Any] = [None] * self._count
+            for source, value in zip(step.sources, given, strict=True):
+                values[source] = value
+            return _SAID[type(step.layer)](trace, step.layer, step.gathered(values)), ()
+
+        return code

@@ -1,0 +1,105 @@
+"""Layers of ferrnn that plans run as programs: the bits are those of the layers."""
+
+import numpy as np
+import pytest
+
+import ferrnn as keras
+from ferrnn import layers
+from ferrnn.layers import GRU, LSTM, Dense
+from models.planned import data, same
+
+
+def read(x):
+    return LSTM(4, return_sequences=True, dtype=x.dtype)(x)
+
+
+def normalized(**options):
+    def body(x):
+        layer = layers.Normalization(dtype=x.dtype, **options)
+        if not options.get("mean"):
+            layer.adapt(np.random.default_rng(1).normal(2, 3, size=(40, 6, 4)))
+        return layer(read(x))
+
+    return body
+
+
+def of_two(kind):
+    def body(x):
+        parts = [read(x), GRU(4, activation="relu", return_sequences=True, dtype=x.dtype)(x)]
+        return kind(dtype=x.dtype)([*parts, Dense(4, "relu", dtype=x.dtype)(x), parts[1]])
+
+    return body
+
+
+BODIES = {
+    "permute": lambda x: layers.Permute((2, 1), dtype=x.dtype)(read(x)),
+    "cropping": lambda x: layers.Cropping1D((2, 1), dtype=x.dtype)(read(x)),
+    "maximum": of_two(layers.Maximum),
+    "minimum": of_two(layers.Minimum),
+    "normalization": normalized(),
+    "inverse": normalized(invert=True),
+    "given": normalized(mean=[0.5, 1.0, -1.0, 2.0], variance=[0.5, 1.0, 2.0, 0.0]),
+    "rescaling": lambda x: layers.Rescaling(1 / 3, 0.2, dtype=x.dtype)(read(x)),
+    "scales": lambda x: layers.Rescaling([0.1, 0.3, 0.7, 2.0], [0, 1, 0, 0.3], dtype=x.dtype)(
+        read(x)
+    ),
+}
+
+
+def model_of(body, dtype="float32", shape=(6, 5)):
+    def build():
+        inputs = keras.Input(shape, dtype=dtype)
+        return keras.Model(inputs, Dense(3, dtype=dtype)(GRU(3, dtype=dtype)(body(inputs))))
+
+    return build
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", BODIES)
+def test_layers_train_to_the_same_bits(kind, dtype, monkeypatch):
+    x, y = data(dtype=dtype)
+    given = {"compiled": {"metrics": ["mae"]}, "validation_data": (x[:9], y[:9])}
+    model = same(model_of(BODIES[kind], dtype), x, y, monkeypatch, **given)
+    assert all(node.back is None for node in model.explain_plan())
+    judged = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        judged.append([*(model(x[:5]) for _ in range(5)), model.predict(x, verbose=0)])
+    for own, wanted in zip(*judged, strict=True):
+        np.testing.assert_array_equal(own, wanted)
+
+
+def test_statistics_may_be_adapted_between_calls(monkeypatch):
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        keras.utils.set_random_seed(3)
+        layer = layers.Normalization()
+        model = keras.Sequential([keras.Input((6, 5)), layer, LSTM(4), Dense(3)])
+        model.compile("adam", "mse")
+        x, y = data()
+        found = []
+        for factor in (1, 3):
+            layer.adapt(factor * x)
+            found += model.fit(x, y, verbose=0).history["loss"]
+            found += [*model.predict(x, verbose=0).ravel(), model.evaluate(x, y, verbose=0)]
+        results.append(found)
+    assert results[0] == results[1]
+
+
+def test_masks_go_with_the_values(monkeypatch):
+    x, y = data()
+    x[:, 4:] = 0.5
+    body = lambda x: normalized()(layers.Rescaling(0.5)(layers.Masking(0.5)(x)))  # noqa: E731
+    model = same(model_of(body), x, y, monkeypatch)
+    assert all(node.back is None for node in model.explain_plan())
+
+
+def test_masks_that_layers_apply_are_left_to_them():
+    def body(x):
+        x = layers.Masking(0.5)(x)
+        return layers.Maximum()([read(x), LSTM(4, return_sequences=True)(x)])
+
+    model = model_of(body)()
+    model.compile("adam", "mse")
+    assert not model.explain_plan().covered
