@@ -183,3 +183,24 @@ def test_gradients_take_states_as_constants():
         slope = (ends[0] - ends[1]) / 2e-6
         assert np.any(gradient)
         np.testing.assert_allclose(np.vdot(gradient, direction), slope, rtol=1e-6, atol=1e-9)
+
+
+def test_many_models_carry_states_of_their_own():
+    def build():
+        model = model_of(*STACKS["stack"])()
+        model.compile(keras.optimizers.Adam(0.01), "mse")
+        return model
+
+    groups = {name: data((12, 6, 5), seed=at) for at, name in enumerate("abc")}
+    options = {"epochs": 2, "batch_size": 4, "shuffle": False, "verbose": 0}
+    together = keras.fit_many(build, groups, seed=5, **options)
+    for at, (name, (x, y)) in enumerate(groups.items()):
+        keras.utils.set_random_seed(5 + at)
+        alone = build()
+        alone.fit(x, y, **options)
+        pairs = zip(together[name].get_weights(), alone.get_weights(), strict=True)
+        for own, other in pairs:
+            np.testing.assert_array_equal(own, other)
+        states = (model.get_state().values() for model in (together[name], alone))
+        for own, other in zip(*states, strict=True):
+            np.testing.assert_array_equal(own, other)

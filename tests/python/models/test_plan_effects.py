@@ -228,8 +228,9 @@ def test_only_code_that_adds_losses_takes_the_loss_to_python(kind, judged, monke
         model = keras.Sequential(body)
         model.compile("adam", "mse", metrics=["mae"])
         losses = model.fit(x, y, epochs=3, batch_size=8, verbose=0).history["loss"]
-        results.append([losses, *model.get_weights()])
         if planned == "1":
             assert sum(name == "_judged" for name in judged) == CODE[kind]
+        tested = [model.evaluate(x, y, batch_size=8, verbose=0) for _ in range(2)]
+        results.append([losses, *tested, *model.get_weights()])
     for own, other in zip(*results, strict=True):
         np.testing.assert_array_equal(own, other)

@@ -194,7 +194,7 @@ class HandedBack:
         vjp, made = step.run(values, known, step.call_for(call))
         if training and self._losses is not None:
             self._losses += added
-        elif training and added:
+        elif added and self._losses is None:
             raise ValueError(f"layer {step.layer.name!r} adds a loss, which its code does not show")
         if not masked and made is not None:
             raise ValueError(f"layer {step.layer.name!r} makes a mask, which plans do not know")
