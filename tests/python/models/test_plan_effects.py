@@ -8,6 +8,7 @@ import pytest
 
 import ferrnn as keras
 from ferrnn import layers, ops
+from ferrnn._src.programs import known
 from ferrnn.layers import GRU
 from models.own_code import judged_in_python  # noqa: F401 - a fixture
 from models.planned import data
@@ -234,3 +235,30 @@ def test_only_code_that_adds_losses_takes_the_loss_to_python(kind, judged, monke
         results.append([losses, *tested, *model.get_weights()])
     for own, other in zip(*results, strict=True):
         np.testing.assert_array_equal(own, other)
+
+
+class Drawing(Ranked):
+    """Whose generator counts, so that no two steps read the same attributes."""
+
+    def __init__(self):
+        super().__init__()
+        self.seed = keras.random.SeedGenerator(3)
+
+    def call(self, inputs):
+        return super().call(inputs) + keras.random.normal(ops.shape(inputs), seed=self.seed)
+
+
+def test_code_that_is_no_program_is_not_recorded_at_each_step(monkeypatch):
+    monkeypatch.setenv("FERRNN_PLAN", "1")
+    recorded, inner = [], known.lowered
+
+    def counted(*given):
+        recorded.append(given)
+        return inner(*given)
+
+    monkeypatch.setattr(known, "lowered", counted)
+    model = keras.Sequential([keras.Input((6, 5)), GRU(4, return_sequences=True), Drawing()])
+    model.compile("sgd", "mse")
+    x, y = data(out=(6, 4))
+    model.fit(x, y, batch_size=1, epochs=2, verbose=0)
+    assert 0 < len(recorded) < 16

@@ -31,6 +31,9 @@ Over: TypeAlias = "tuple[int, bool, bool, bool]"
 # whose masks it takes after them.
 Said: TypeAlias = "tuple[Program, int, Over | None, list[int | Array], list[int]]"
 
+# Code that was no program so often is not asked again, nor are more shapes remembered.
+_MOST_FAILED = 8
+
 
 def weights_in(structure: Any) -> list[Parameter]:
     """The weights among the arguments of an operation, each once."""
@@ -46,7 +49,16 @@ class WrittenLayer:
     """
 
     __slots__ = (
-        "_asked", "_asks", "_bare", "_count", "_dtype", "_own", "_said", "_step", "inside"
+        "_asked",
+        "_asks",
+        "_bare",
+        "_count",
+        "_dtype",
+        "_failed",
+        "_own",
+        "_said",
+        "_step",
+        "inside"
     )  # fmt: skip
 
     def __init__(self, step: Any, count: int, own: Sequence[Parameter], asks: bool) -> None:
@@ -57,6 +69,8 @@ class WrittenLayer:
         self._dtype = np.dtype(step.node.input_tensors[0].dtype)
         # What was found last, in training and without, and what it was asked for.
         self._asked: dict[tuple[bool, bool], tuple[Any, Lowered | str]] = {}
+        # How often code was no program in a row, and why: what it reads may change at each call.
+        self._failed: dict[Any, tuple[int, str]] = {}
         # What was said last, and what it holds for.
         self._said: dict[tuple[bool, bool], tuple[Any, Said]] = {}
 
@@ -73,13 +87,22 @@ class WrittenLayer:
         """
         if not self._there:
             return "no `call` of a user's"
-        settings, masked = self._settings(), tuple(masked)
+        masked = tuple(masked)
+        kind = how, tuple(shapes), masked
+        times, why = self._failed.get(kind, (0, ""))
+        if times > _MOST_FAILED:
+            return why
+        settings = self._settings()
         asked, known = (shapes, masked, settings), self._asked.get(how)
         if known is None or known[0] != asked:
             known = self._asked[how] = asked, self._lowered(shapes, masked, settings, *how)
         lowered = known[1]
         if isinstance(lowered, str):
+            if len(self._failed) > _MOST_FAILED:
+                self._failed.clear()
+            self._failed[kind] = times + 1, lowered
             return lowered
+        self._failed.pop(kind, None)
         over, made = self._over(shapes), lowered.output
         if over is not None and over[2]:
             made = (over[0], *made)
