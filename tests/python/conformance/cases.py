@@ -141,7 +141,8 @@ class Case:
         scales = [size / np.sqrt(features), size / np.sqrt(units), 0.02 if steep else 0.3]
         scales.append(scales[-1])
         for parameter, scale in zip(cell.weights, scales, strict=False):
-            parameter.assign((rng.normal(size=parameter.shape) + self._lift) * scale)
+            drawn = rng.normal(size=parameter.shape) + self._lift
+            parameter.assign(self._alive(drawn) * scale)
         return cell
 
     @property
@@ -154,17 +155,22 @@ class Case:
         """Shifts weights and inputs up, so that a few relu units are not all dead."""
         return 1.0 if "relu" in self.activations else 0.0
 
+    def _alive(self, numbers):
+        """The numbers; for a single relu unit positive ones, so that it is not dead."""
+        return np.abs(numbers) if self.units == 1 and self._lift else numbers
+
     def make_inputs(self):
         rng = self.rng(1001)
         inputs = rng.normal(size=(self.batch, self.time, self.features)) + self._lift
-        return inputs.astype(self.dtype)
+        return self._alive(inputs).astype(self.dtype)
 
     def make_states(self, cell):
         if not self.initial_state:
             return None
         rng = self.rng(1002)
         shapes = [state.shape for state in _flat(cell.get_initial_state(self.batch))]
-        return tuple((0.7 * rng.normal(size=shape)).astype(self.dtype) for shape in shapes)
+        drawn = (0.7 * self._alive(rng.normal(size=shape)) for shape in shapes)
+        return tuple(state.astype(self.dtype) for state in drawn)
 
     def make_mask(self):
         if not self.masked:
