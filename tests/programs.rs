@@ -301,7 +301,9 @@ fn arrays_of_other_shapes_are_refused() {
         run.forward(&program, &problem, Results { outputs: view, states: vec![] }, &|| false)
     };
     attempt(problem(&given)).unwrap();
-    attempt(Problem { states: vec![], ..problem(&given) }).unwrap_err();
+    attempt(Problem { states: vec![], ..problem(&given) }).unwrap();
+    let states = problem(&given).states.repeat(2);
+    attempt(Problem { states, ..problem(&given) }).unwrap_err();
     attempt(Problem { mask: Some(&[true]), ..problem(&given) }).unwrap_err();
     let options = Options { return_sequences: false, ..OPTIONS };
     attempt(Problem { options, ..problem(&given) }).unwrap_err();

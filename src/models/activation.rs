@@ -1,6 +1,6 @@
 //! Activations in a graph that are not part of a product.
 
-use super::columns::{less, sum_of};
+use super::columns::less;
 use super::node::{Draws, Node, Passed, Passing, Shape, some_features};
 use crate::error::{Error, Result};
 use crate::kernels::activation::Activation;
@@ -10,6 +10,7 @@ use crate::layers::sequence::Engine;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 use crate::machine::threads::Ask;
+use crate::training::sums::sum_of;
 
 /// The layer: softmax over features, or an activation. The derivatives of other functions are
 /// computed by NumPy.

@@ -20,7 +20,7 @@ impl<T: Engine> Folded<T> {
     /// If there is no step.
     pub fn new(inner: Box<dyn Node<T>>, time: usize) -> Result<Self> {
         if time == 0 {
-            return Err(Error::value("time", "a positive number", time));
+            return Err(Error::value("time", "a positive integer", time));
         }
         Ok(Self { inner, time })
     }

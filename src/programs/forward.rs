@@ -63,7 +63,7 @@ impl<T: Element> Run<T> {
             return Err(Error::value("inputs", "at least one row and one step", [batch, time]));
         }
         if !self.has_weights {
-            return Err(Error::value("weights", "weights taken before", "none"));
+            return Err(Error::kind("weights", "weights taken before the call", "none"));
         }
         let counts = [
             ("inputs", problem.inputs.len(), ends.inputs.len()),

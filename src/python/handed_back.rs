@@ -258,7 +258,7 @@ impl<T: Number> Node<T> for HandedBack<T> {
         self.take_program(passing)?;
         if let Some((_, Known { programmed, parts, masks: flags })) = &mut self.known {
             for (number, flags) in flags.iter_mut() {
-                let missing = || Error::value("masks", "values that come with one", *number);
+                let missing = || Error::value("masks", "numbers of values with a mask", *number);
                 let mask = masks(passing).nth(*number).flatten().ok_or_else(missing)?;
                 if flags.len() != mask.len() {
                     *flags = Buffer::unfilled(mask.len())?;

@@ -225,7 +225,7 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
         FOLDED => {
             let (time, inner) = (said.number()?, said.inner()?);
             if inner.get_item(0)?.eq(FOLDED)? {
-                return Err(Error::value("parts", "a layer to be folded once", FOLDED).into());
+                return Err(Error::value("parts", "a layer that is folded once", FOLDED).into());
             }
             Part::Folded(time, Box::new(read(&inner, raised)?))
         }

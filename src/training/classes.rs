@@ -4,6 +4,7 @@
 
 use super::logits;
 use super::rows::{Labels, Rows, Weights};
+use super::sums::sum_of;
 use crate::error::{Error, Result};
 use crate::machine::simd::Element;
 
@@ -253,7 +254,7 @@ pub fn weighted_hits<T: Element>(
     let entries = if labels == Labels::Binary { rows.classes } else { 1 };
     let weight = |at: usize| weights[at / entries];
     let hit = |at: usize| f64::from(u8::from(right(at))) * weight(at);
-    Ok((pairwise(0, count, &hit), pairwise(0, count, &weight)))
+    Ok((sum_of(count, &hit), sum_of(count, &weight)))
 }
 
 /// How many questions there are, and whether the prediction at a place is right.
@@ -271,33 +272,4 @@ fn questions<T: Element>(
         Labels::OneHot => row(targets, at) == row(predictions, at),
         Labels::Numbers | Labels::Weighted => targets[at].wide() == row(predictions, at) as f64,
     }))
-}
-
-/// Partial sums, and values that NumPy sums at once before it halves them.
-const CHAINS: usize = 8;
-const BLOCK: usize = 128;
-
-/// As `numpy.add.reduce` of neighbours: pairs of blocks, eight sums in each.
-fn pairwise(first: usize, count: usize, value: &impl Fn(usize) -> f64) -> f64 {
-    if count < CHAINS {
-        return (first..first + count).map(value).fold(0.0, |sum, each| sum + each);
-    }
-    if count > BLOCK {
-        let half = count / 2 - count / 2 % CHAINS;
-        let (ahead, rest) = (pairwise(first, half, value), first + half);
-        return ahead + pairwise(rest, count - half, value);
-    }
-    let mut sums = [0.0; CHAINS];
-    for (n, sum) in sums.iter_mut().enumerate() {
-        *sum = value(first + n);
-    }
-    let whole = count - count % CHAINS;
-    for at in (CHAINS..whole).step_by(CHAINS) {
-        for (n, sum) in sums.iter_mut().enumerate() {
-            *sum += value(first + at + n);
-        }
-    }
-    let [a, b, c, d, e, f, g, h] = sums;
-    let sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
-    (whole..count).fold(sum, |sum, at| sum + value(first + at))
 }

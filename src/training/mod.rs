@@ -10,3 +10,4 @@ pub mod pairs;
 pub mod penalty;
 pub mod quantiles;
 pub mod rows;
+pub(crate) mod sums;
