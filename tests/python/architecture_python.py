@@ -127,6 +127,22 @@ def unknown_rooms(package: Path) -> list[str]:
     return sorted((there - {"__pycache__"}) ^ set(PYTHON_ROOMS))
 
 
+def hidden_imports(package: Path, folder: Path) -> Iterator[str]:
+    """Imports from `_src`, below a folder, of names that a public module has."""
+    public: dict[str, str] = {}
+    for stub in sorted(package.rglob("*.pyi")):
+        for node, _ in _imports(ast.parse(stub.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ferrnn._src"):
+                names = (f"{_module(package, stub)}.{alias.asname}" for alias in node.names)
+                public.update(zip(_targets(node), names, strict=True))
+    for path in sorted(folder.rglob("*.py")):
+        for node, _ in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+            for target in _targets(node):
+                if target in public:
+                    where = f"{path.relative_to(folder)}:{node.lineno}"
+                    yield f"{where}: imports {target} instead of {public[target]}"
+
+
 def _module(package: Path, path: Path) -> str:
     parts = path.relative_to(package.parent).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from architecture import long_files
-from architecture_python import python_problems, unknown_rooms
+from architecture_python import hidden_imports, python_problems, unknown_rooms
 from architecture_rust import rust_problems, unknown_rust_rooms
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +21,17 @@ def plant(folder: Path, files: dict[str, str]) -> Path:
 
 def test_python_imports_point_to_the_core():
     assert list(python_problems(ROOT / "python" / "ferrnn")) == []
+
+
+def test_tests_use_public_names_where_there_are_any():
+    assert list(hidden_imports(ROOT / "python" / "ferrnn", ROOT / "tests" / "python")) == []
+
+
+def test_a_hidden_import_of_a_public_name_is_named(tmp_path):
+    tests = {"a/test_b.py": "import os\nfrom ferrnn._src.layers.lstm import LSTM, of_gates"}
+    problems = list(hidden_imports(ROOT / "python" / "ferrnn", plant(tmp_path, tests)))
+    expected = "imports ferrnn._src.layers.lstm.LSTM instead of ferrnn.layers.LSTM"
+    assert problems == [f"a/test_b.py:2: {expected}"]
 
 
 def test_rust_paths_point_to_the_hardware():

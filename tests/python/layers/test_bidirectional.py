@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.layer.layer import Call, Layer
+from ferrnn import Call, Gradients, Layer
 from ferrnn._src.layer.masked import mask_of
 from ferrnn._src.tree.results import Output
-from ferrnn._src.weights.parameter import Gradients
 from ferrnn.layers import (
     GRU,
     LSTM,

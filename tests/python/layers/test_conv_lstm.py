@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
+from ferrnn import Call
 from ferrnn._src.layer.masked import mask_of
 from ferrnn.layers import LSTM, RNN, Bidirectional, ConvLSTM1D
 from ferrnn.testing import check_vjp

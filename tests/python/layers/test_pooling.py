@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from each_case import each_case
-from ferrnn._src.layer.layer import Call
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn import Call, Gradients
 from ferrnn.layers import MaxPooling1D, MaxPooling2D
 
 RNG = np.random.default_rng(3)

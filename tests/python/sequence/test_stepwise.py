@@ -8,10 +8,10 @@ import pytest
 from each_case import each_case
 from ferrnn import Call, Gradients, layers
 from ferrnn._src.activations import activations
-from ferrnn._src.activations.activations import Activation
 from ferrnn._src.cells.base import Cell
 from ferrnn._src.cells.protocol import DropoutMasks
 from ferrnn._src.sequence import fused, stepwise
+from ferrnn.activations import Activation
 from ferrnn.layers import LSTM, Bidirectional, GRUCell, LSTMCell, SimpleRNNCell
 from ferrnn.testing import check_vjp
 
