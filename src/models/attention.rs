@@ -24,7 +24,7 @@ pub struct Attend {
     pub causal: bool,
     /// The distance from which on a query sees no value.
     pub window: Option<usize>,
-    /// What drops weights in training.
+    /// The dropout of weights in training.
     pub drop: Option<Drop>,
 }
 

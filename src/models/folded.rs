@@ -1,4 +1,4 @@
-//! A layer of a graph that sees each step of its inputs as a sample of its own.
+//! A layer in a graph that sees each step of its inputs as a sample of its own.
 
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape};
 use crate::error::{Error, Result};
@@ -6,8 +6,8 @@ use crate::layers::sequence::Engine;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
-/// A layer whose samples are so many steps each: a value of `[rows, steps, time, features]` comes as
-/// `[rows, steps * time, features]`.
+/// A layer whose samples are `time` steps each: a value of `[rows, steps, time, features]` is given
+/// as `[rows, steps * time, features]`.
 pub struct Folded<T: Engine> {
     inner: Box<dyn Node<T>>,
     time: usize,
@@ -17,7 +17,7 @@ impl<T: Engine> Folded<T> {
     /// The layer for samples of `time` steps.
     ///
     /// # Errors
-    /// If there is no step.
+    /// If `time` is zero.
     pub fn new(inner: Box<dyn Node<T>>, time: usize) -> Result<Self> {
         if time == 0 {
             return Err(Error::value("time", "a positive integer", time));

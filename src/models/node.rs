@@ -84,10 +84,10 @@ pub enum Masks {
     End,
     /// The layer makes one, whatever there was before.
     Begin,
-    /// A step counts if it does in one of the values, and always where a value comes without a mask: or
-    /// there is none then, if `all` have to have one.
+    /// A step counts if it does in at least one value; a value without a mask counts everywhere, or
+    /// there is no mask then, see `all`.
     Meet {
-        /// Whether there is only one if all values have one.
+        /// Whether there is a mask only if all values have one.
         all: bool,
     },
 }

@@ -45,8 +45,8 @@ pub struct Setting {
     pub recurrent_drop: Option<Drop>,
 }
 
-/// The layer: weights are kernel, recurrent kernel, bias, the vectors of each unit alone, and the states that
-/// are carried.
+/// The layer: weights are kernel, recurrent kernel, bias, the vectors of each unit alone, and the
+/// carried states.
 pub struct Recurrent<T: Engine> {
     setting: Setting,
     sizes: Vec<usize>,
@@ -118,7 +118,7 @@ impl<T: Engine> Recurrent<T> {
 /// What a call reads: the inputs and their shape, the states to begin with, the mask.
 type Read<'a, T> = (Shape, &'a [T], Vec<(Shape, &'a [T])>, Option<&'a [bool]>);
 
-/// The states to begin with: those that are carried, or that came with the inputs.
+/// The initial states: those that are carried, or that came with the inputs.
 fn states<'a, T: Engine>(
     setting: &Setting,
     rows: usize,

@@ -18,11 +18,11 @@ use crate::training::rows::Divisor;
 pub struct Scores {
     program: Arc<Program>,
     constants: Arc<[Vec<f64>]>,
-    /// What a value is.
+    /// What a value stands for.
     pub(super) of: Of,
 }
 
-/// What a value of a program is.
+/// What a value of a program stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
     /// A value of one sample.

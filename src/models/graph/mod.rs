@@ -336,7 +336,7 @@ impl<T: Engine> Graph<T> {
     }
 }
 
-/// Writes which steps count in one value at least; all do in a value without a mask.
+/// Writes which steps count in at least one value; all do in a value without a mask.
 fn meet<'a>(masks: impl Iterator<Item = Option<&'a [bool]>>, met: &mut [bool]) {
     met.fill(false);
     for mask in masks {
