@@ -98,7 +98,7 @@ def test_lists_of_frames_are_sequences():
     [
         ([], "Expected 2D array"),
         ([CUBE[0], CUBE[1, :, :2]], "expected 3, received 2 in number 1"),
-        ([CUBE[0], CUBE[1, :0]], "0 sample"),
+        ([CUBE[0], CUBE[1, :0]], "at least one step, received none in number 1"),
         ([CUBE[0], np.full((2, 3), np.nan)], "Input X contains NaN"),
         ([CUBE, CUBE], "members with .3. axes"),
         (CUBE[:, :, :2], "X has 2 features, but RecurrentClassifier is expecting 3"),

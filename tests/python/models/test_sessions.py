@@ -168,7 +168,7 @@ def test_sessions_of_ids_and_of_frames():
     model = frames()
     x = np.random.default_rng(1).normal(size=(3, 5, 2)).astype("float32")
     alone = model.stream()
-    np.testing.assert_array_equal(model.sessions().step("abc", x)[2], alone(x[2]))
+    np.testing.assert_array_equal(model.sessions().step([*"abc"], x)[2], alone(x[2]))
 
 
 def test_a_session_branches_and_goes_to_another_process_as_bytes():
@@ -193,22 +193,28 @@ def test_what_is_not_right_with_sessions_is_said():
     sessions = model.sessions(limit=2)
     x = sequences(3)[:, 0]
     with pytest.raises(ValueError, match="would exceed `limit`, 2: 0 are open"):
-        sessions.step("abc", x)
+        sessions.step([*"abc"], x)
     assert len(sessions) == 0
-    sessions.step("ab", x[:2])
+    sessions.step([*"ab"], x[:2])
     with pytest.raises(ValueError, match="would exceed `limit`, 2: 2 are open"):
         sessions.open("c")
     with pytest.raises(ValueError, match="a row for each of the 1 sessions"):
-        sessions.step("a", x)
+        sessions.step([*"a"], x)
+    with pytest.raises(TypeError, match="`ids` must be a list of ids, received 'ab'"):
+        sessions.step("ab", x[:2])
+    with pytest.raises(TypeError, match="`ids` must hold ids that can be keys of a dict"):
+        sessions.step([["a"]], x[:1])
+    with pytest.raises(ValueError, match="must equal itself, received NaN"):
+        sessions.step(["a", float("nan")], x[:2])
     with pytest.raises(ValueError, match="must not name a session twice"):
-        sessions.step("aa", x[:2])
+        sessions.step([*"aa"], x[:2])
     with pytest.raises(KeyError, match="must be open, received 'z'"):
         sessions.close("z")
     with pytest.raises(ValueError, match="already open"):
         sessions.open("a")
     sessions.close("a")
     with pytest.raises(ValueError, match="expected"):
-        sessions.step("n", x[:1, :1])
+        sessions.step([*"n"], x[:1, :1])
     assert list(sessions) == ["b"]
     with pytest.raises(ValueError, match="another model"):
         sessions.open("n", {"gru/h": [0.0]})

@@ -48,14 +48,23 @@ def read(estimator: Any, samples: Any, *, reset: bool) -> Sequences:
                 f"the frames in `X` must have the same columns: expected {names}, received "
                 f"{_names(part)} in number {at}"
             )
-        array = check_array(array_of(part) if is_frame(part) else part, **options)
-        if array.shape[1] != _columns(first):
-            raise ValueError(
-                "the sequences in `X` must have the same number of features: expected "
-                f"{_columns(first)}, received {array.shape[1]} in number {at}"
-            )
-        made.append(array)
+        made.append(_sequence(part, at, _columns(first), options))
     return Sequences(made)
+
+
+def _sequence(part: Any, at: int, features: int, options: dict[str, Any]) -> Array:
+    """The sequence number `at` of `X` as an array."""
+    if not len(part):
+        raise ValueError(
+            f"`X` must hold sequences of at least one step, received none in number {at}"
+        )
+    array: Array = check_array(array_of(part) if is_frame(part) else part, **options)
+    if array.shape[1] != features:
+        raise ValueError(
+            "the sequences in `X` must have the same number of features: expected "
+            f"{features}, received {array.shape[1]} in number {at}"
+        )
+    return array
 
 
 def _rows(estimator: Any, samples: Any, *, reset: bool) -> Sequences:

@@ -112,18 +112,13 @@ class Sessions:
 
     def step(self, ids: Sequence[Hashable] | Iterable[Hashable], inputs: Any) -> Array:
         """One step of the sessions `ids`, each named once: `[ids, features]` in, outputs out."""
-        ids = list(ids)
+        ids = _listed(ids)
         given = np.asarray(inputs)
         if given.ndim < 1 or len(given) != len(ids):
             raise ValueError(
                 f"`inputs` must have a row for each of the {len(ids)} sessions, received the "
                 f"shape {given.shape}"
             )
-        if len(set(ids)) < len(ids):
-            twice = next(each for each in ids if ids.count(each) > 1)
-            raise ValueError(f"`ids` must not name a session twice, received {twice!r} twice")
-        if not ids:
-            raise ValueError("`ids` must name at least one session, received none")
         fresh = [each for each in ids if each not in self._rows]
         for row in self._taken(fresh):
             self._write(row, self._zeros)
@@ -167,6 +162,8 @@ class Sessions:
 
     def _taken(self, sessions: list[Hashable]) -> list[int]:
         """Rows for new sessions."""
+        if any(each != each for each in sessions):  # noqa: PLR0124 - as NaN, which is never found again
+            raise ValueError("a session's id must equal itself, received NaN")
         if self.limit is not None and len(self) + len(sessions) > self.limit:
             raise ValueError(
                 f"{len(sessions)} more sessions would exceed `limit`, {self.limit}: {len(self)} "
@@ -189,3 +186,20 @@ class Sessions:
     def _write(self, row: int, state: Mapping[str, Array]) -> None:
         for name, array in state.items():
             self._kept[name][row] = array
+
+
+def _listed(ids: Any) -> list[Hashable]:
+    """The ids of a step, each there once."""
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        raise TypeError(f"`ids` must be a list of ids, received {ids!r}")
+    listed = list(ids)
+    if not listed:
+        raise ValueError("`ids` must name at least one session, received none")
+    try:
+        known = len(set(listed))
+    except TypeError as error:
+        raise TypeError(f"`ids` must hold ids that can be keys of a dict: {error}") from error
+    if known < len(listed):
+        twice = next(each for each in listed if listed.count(each) > 1)
+        raise ValueError(f"`ids` must not name a session twice, received {twice!r} twice")
+    return listed

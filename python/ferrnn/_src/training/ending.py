@@ -60,7 +60,15 @@ class Ending:
         name, known = self.source.name, self.source.count
         if self.steps is None:
             return f"`{name}` has the length {known}, but ended after {batches} batches."
-        made = f"`{name}` ended after {batches} batches" if known is None else _made(known)
+        if known is None:
+            made = f"`{name}` ended after {batches} batches"
+        elif known < wanted:
+            made = f"the data has only {known} batches"
+        else:
+            made = (
+                "and an epoch begins where the one before ended: of the "
+                f"{known} batches of the data, {batches} were left"
+            )
         return f"`{self.argument}` is {wanted}, {made}."
 
     def _kind(self, *, ended: bool) -> str:
@@ -71,6 +79,9 @@ class Ending:
         return "an empty PyDataset" if isinstance(given, PyDataset) else type(given).__name__
 
     def _remedy(self) -> str:
+        known = self.source.count
+        if known is not None and self.steps is not None and self.steps < known:
+            return f"Pass a `{self.argument}` that divides the number of batches."
         if not self.source.once:
             return f"Pass more data, or a `{self.argument}` of at most the number of its batches."
         return (
@@ -81,10 +92,6 @@ class Ending:
 
 
 _INTERRUPTED = "Your input ran out of data; interrupting the epoch."
-
-
-def _made(known: int) -> str:
-    return f"the data has only {known} batches"
 
 
 def holds_samples(batch: Batch) -> bool:
