@@ -4,12 +4,36 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import Any, TypeAlias
+
+# What a warning says, and its category.
+Notice: TypeAlias = "tuple[str, type[Warning]]"
 
 # Files that are not the user's: those of this package and of the tracer that runs users' code.
 _INSIDE = ("ferrnn", "autograd")
+
+_gathering: ContextVar[list[Notice] | None] = ContextVar("gathering", default=None)
+
+
+@contextmanager
+def gathered(notices: list[Notice]) -> Iterator[None]:
+    """A block whose warnings join a list instead, for whoever can say what they are about.
+
+    >>> notices = []
+    >>> with gathered(notices):
+    ...     warn("told later")
+    >>> notices
+    [('told later', <class 'UserWarning'>)]
+    """
+    token = _gathering.set(notices)
+    try:
+        yield
+    finally:
+        _gathering.reset(token)
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -23,6 +47,10 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     >>> str(caught[0].message), "notices" in caught[0].filename
     ('told', False)
     """
+    notices = _gathering.get()
+    if notices is not None:
+        notices.append((message, category))
+        return
     frame: FrameType | None = sys._getframe(1)
     level = 2
     while frame is not None and _is_inside(frame):

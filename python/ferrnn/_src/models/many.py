@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ferrnn._src.configs.notices import warn
+from ferrnn._src.configs.notices import Notice, warn
 from ferrnn._src.models.many_file import read_many, write_many
 from ferrnn._src.training.callbacks import History
 from ferrnn._src.training.many import (
@@ -222,15 +222,20 @@ def train_many(
     failures: dict[Hashable, Exception] = {}
     bar = Progbar(len(groups), verbose=1, unit_name="model") if verbose else None
     alone: list[Training] = []
+    told: dict[Notice, list[Hashable]] = {}
     for training in trained_together(trainings):
+        for notice in training.notices:
+            told.setdefault(notice, []).append(training.key)
         if training.history is None:
             assert training.error is not None, "it has ended"
             failures[training.key] = training.error
         else:
             models[training.key], histories[training.key] = training.model, training.history
-            alone += [] if training.worked else [training]
+            alone += [training] if training.history.epoch and not training.worked else []
         if bar is not None:
             bar.update(len(models) + len(failures))
+    for (message, category), keys in told.items():
+        warn(f"{message} ({_groups(keys)})", category)
     ordered = [key for key in groups if key in models]
     many = ManyModels(
         {key: models[key] for key in ordered},
@@ -305,6 +310,17 @@ def note_failures(failures: Mapping[Hashable, Exception], count: int) -> None:
     told = "; ".join(f"{key!r}: {_told(each)}" for key, each in list(failures.items())[:5])
     more = " and others" if len(failures) > 5 else ""
     warn(f"{len(failures)} of {count} groups failed, see `failures`: {told}{more}", RuntimeWarning)
+
+
+def _groups(keys: Sequence[Hashable]) -> str:
+    """Names some groups.
+
+    >>> _groups("abcd")
+    "groups 'a', 'b', 'c' and 1 more"
+    """
+    known = list(dict.fromkeys(keys))
+    more = f" and {len(known) - 3} more" if len(known) > 3 else ""
+    return f"group{'s' * (len(known) > 1)} {', '.join(map(repr, known[:3]))}{more}"
 
 
 def _told(error: Exception) -> str:

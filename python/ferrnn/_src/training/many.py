@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, M
 from typing import Any, TypeAlias
 
 from ferrnn._src.configs.names import counted_anew
+from ferrnn._src.configs.notices import Notice, gathered
 from ferrnn._src.training.callback_list import listed, looks_on
 from ferrnn._src.training.callbacks import History
 from ferrnn._src.training.metrics import Metric
@@ -40,13 +41,14 @@ class Training:
         self.work: Work | None = None
         self.history: History | None = None
         self.error: Exception | None = None
+        self.notices: list[Notice] = []  # its warnings
         self.worked = False  # whether some of its work has been done by the engine
         self._turns: Turns | None = None
         self._structure = 0  # the structure version at the end of the last turn
 
     def begin(self, shared: dict[Any, Any], owners: Owners) -> None:
         """Makes the model, and runs up to its first work."""
-        with self.session:
+        with self.session, gathered(self.notices):
             try:
                 # So that models of the same architecture have the same description.
                 with counted_anew():
@@ -71,7 +73,7 @@ class Training:
         self.work = None
         if self._turns is None:
             return
-        with self.session:
+        with self.session, gathered(self.notices):
             self._pass_by()
             try:
                 self.work = next(self._turns)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.many import Training, trained_together
 
 
@@ -47,6 +48,8 @@ def fit_all(
     numbered = zip(range(len(begins)), seeds, strict=False)
     trainings = (Training(at, made(at), seed) for at, seed in numbered)
     for training in trained_together(trainings):
+        for message, category in training.notices:
+            warn(message, category)
         if training.error is not None:
             raise training.error
         begun.pop(int(training.key)).ended(training.history)  # type: ignore[call-overload]
