@@ -1,5 +1,6 @@
 """Names of objects, numbered for each class, and paths of weights."""
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ _counts: Counter[str] = Counter()
 _scopes: ContextVar[tuple[tuple[str, object], ...]] = ContextVar("scopes", default=())
 
 
+@functools.lru_cache(maxsize=256)
 def snake_case(name: str) -> str:
     """The name of a class as Keras writes it in paths and files.
 

@@ -6,6 +6,7 @@ names of ferrnn. Nothing is imported or run because a configuration names it.
 
 from __future__ import annotations
 
+import functools
 import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -110,7 +111,12 @@ def built_in(place: str, name: object) -> Any:
     >>> built_in("layers", "LSTM").__name__, built_in("layers", "Input")
     ('LSTM', None)
     """
-    found = public(place, name) if isinstance(name, str) and place in _PLACES else None
+    return _class_in(place, name) if isinstance(name, str) and place in _PLACES else None
+
+
+@functools.lru_cache(maxsize=256)
+def _class_in(place: str, name: str) -> Any:
+    found = public(place, name)
     return found if isinstance(found, type) else None
 
 

@@ -27,6 +27,8 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 # The types of most attributes, none of which is a layer.
 _PLAIN: frozenset[type] = frozenset((str, int, float, bool, type(None), Parameter))
+# Attributes with lists and tuples of anything else.
+_NO_LAYERS = frozenset(("_chain", "_frozen", "_inbound_nodes", "_own_weights", "build_shape"))
 # Attributes that do not affect what a layer computes; some are set in every training step.
 _NOT_PLANNED = frozenset(("built", "build_shape", "packed", "packed_rounded"))
 
@@ -178,8 +180,8 @@ class Weighted:
 
     def sublayers(self) -> Iterator[Any]:
         """The layers that this one holds as attributes, alone or in lists, tuples and dicts."""
-        for value in vars(self).values():
-            if type(value) in _PLAIN:
+        for name, value in vars(self).items():
+            if type(value) in _PLAIN or name in _NO_LAYERS:
                 continue
             if isinstance(value, Weighted):
                 yield value

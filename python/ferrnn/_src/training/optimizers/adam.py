@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,17 @@ from ferrnn._src.training.optimizers.learning_rate import Rate
 from ferrnn._src.training.optimizers.optimizer import Optimizer, Part
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import WritingAll
+
+
+def _corrected(beta_1: float, beta_2: float, first: int, rates: Sequence[float]) -> list[float]:
+    return [
+        rate * math.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
+        for count, rate in enumerate(rates, first)
+    ]
+
+
+# Models that are trained together ask for the same rates one after another.
+_corrected_once = functools.lru_cache(maxsize=8, typed=True)(_corrected)
 
 
 class Adam(Optimizer):
@@ -84,11 +97,8 @@ class Adam(Optimizer):
         return self.corrected_rates(self._step, [learning_rate])[0]
 
     def corrected_rates(self, first: int, rates: list[float]) -> list[float]:
-        beta_1, beta_2 = self.beta_1, self.beta_2
-        return [
-            rate * math.sqrt(1.0 - beta_2**count) / (1.0 - beta_1**count)
-            for count, rate in enumerate(rates, first)
-        ]
+        known = _corrected if len(rates) == 1 else _corrected_once
+        return [*known(self.beta_1, self.beta_2, first, tuple(rates))]
 
     def engine_rule(self) -> tuple[Any, ...] | None:
         if type(self) not in (Adam, AdamW):
