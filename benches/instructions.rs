@@ -324,7 +324,7 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
     let loss = &Judge { losses, exact: false, penalties: vec![] };
     let rule = Rule::Adam { rate: 0.0, betas: [0.9, 0.999], epsilon: 1e-7, amsgrad: false };
     let (limit, until_finite_no_more) = (Duration::MAX, false);
-    let span = Span { places: 0..rows, batch: rows, limit, until_finite_no_more };
+    let span = Span { places: 0..rows, batch: rows, pass: rows, limit, until_finite_no_more };
     let paces = [Pace { rates: [1e-4, 0.0, 0.0], decay: None }];
     count(|| {
         let mut all: Vec<_> = weights.iter_mut().map(|weight| &mut weight[..]).collect();
@@ -337,7 +337,7 @@ fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool)
         let slots = moments.iter_mut().map(|[m, v]| [&mut m[..], &mut v[..], &mut []]).collect();
         let mut updates = Updates { rule, clip: Clip::Never, trained: &trained, slots };
         let given = (&data, &span, &paces[..]);
-        let told = (&mut Tally::default(), &mut draws, &mut [][..]);
+        let told = (&mut Tally::default(), &mut vec![], &mut draws, &mut [][..]);
         train(&mut graph, loss, &mut updates, &mut all, given, told, &|| false).unwrap();
     });
 }

@@ -120,6 +120,17 @@ impl Tally {
         self.count += rows as f64;
         self.steps += 1;
     }
+
+    /// Begins the sums of the next pass; gives those of this one.
+    pub(super) fn next_pass(&mut self) -> Self {
+        let ended = self.clone();
+        (self.total, self.count) = (0.0, 0.0);
+        self.parts.fill(0.0);
+        for metric in &mut self.measured {
+            (metric.total, metric.count) = (0.0, 0.0);
+        }
+        ended
+    }
 }
 
 impl Judge {

@@ -10,7 +10,7 @@ use super::rows::Samples;
 use super::update::{Pace, Updates};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
-use crate::machine::lists::Listed;
+use crate::machine::lists::{self, Listed};
 use crate::machine::memory::Buffer;
 use crate::machine::threads::{Ask, hold};
 
@@ -18,8 +18,10 @@ use crate::machine::threads::{Ask, hold};
 pub struct Span {
     /// Places in the order.
     pub places: Range<usize>,
-    /// Samples of a batch; the last may have fewer.
+    /// Samples of a batch; the last of a pass may have fewer.
     pub batch: usize,
+    /// Places of a pass over the samples, after which batches and sums begin anew.
+    pub pass: usize,
     /// After this time no further step is begun.
     pub limit: Duration,
     /// Whether a loss that is not finite ends it, after the step that had it.
@@ -27,8 +29,9 @@ pub struct Span {
 }
 
 /// Takes steps, one for each of `paces` or as many as `span` has; `tally` counts each once it is
-/// done, even if a later one fails. A step that fails has changed no weight. `kept` receives the
-/// outputs of the samples at `span.places`, one array for each output, or is empty.
+/// done, even if a later one fails, and begins anew with each pass: `ended` receives those of the
+/// passes before. A step that fails has changed no weight. `kept` receives the outputs of the
+/// samples at `span.places`, one array for each output, or is empty.
 ///
 /// # Errors
 /// If arrays do not fit, if memory runs out, or if `stop` said so.
@@ -38,7 +41,7 @@ pub fn train<T: Engine>(
     updates: &mut Updates<'_, T>,
     weights: &mut [&mut [T]],
     (data, span, paces): (&Data<'_, T>, &Span, &[Pace]),
-    (tally, draws, kept): (&mut Tally, &mut Draws, &mut [&mut [T]]),
+    (tally, ended, draws, kept): (&mut Tally, &mut Vec<Tally>, &mut Draws, &mut [&mut [T]]),
     stop: Ask<'_>,
 ) -> Result<()> {
     graph.check(weights)?;
@@ -52,7 +55,11 @@ pub fn train<T: Engine>(
         if first >= span.places.end || (tally.steps > 0 && start.elapsed() >= span.limit) {
             break;
         }
-        let places = first..span.places.end.min(first.saturating_add(span.batch));
+        if tally.steps > 0 && first.is_multiple_of(span.pass) {
+            lists::push(ended, tally.next_pass())?;
+        }
+        let whole = span.pass - first % span.pass;
+        let places = first..span.places.end.min(first.saturating_add(span.batch.min(whole)));
         first = places.end;
         let rows = places.len();
         gather(graph, data.inputs, data.order, places.clone())?;
@@ -219,8 +226,10 @@ impl<T: Engine> Data<'_, T> {
 
 /// Refuses empty batches, and places at which there is none of `count` samples.
 fn check_span(count: usize, order: Option<&[i64]>, span: &Span) -> Result<()> {
-    if span.batch == 0 {
-        return Err(Error::value("batch", "a positive integer", span.batch));
+    for (name, number) in [("batch", span.batch), ("pass", span.pass)] {
+        if number == 0 {
+            return Err(Error::value(name, "a positive integer", number));
+        }
     }
     check_places(count, order, &span.places)
 }

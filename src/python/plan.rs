@@ -311,7 +311,8 @@ impl Plan {
         caught(|| {
             let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
             let places = places.0..places.1;
-            let span = &Span { places, batch, limit, until_finite_no_more: false };
+            let span =
+                &Span { places, batch, pass: usize::MAX, limit, until_finite_no_more: false };
             let none = PyList::empty(py);
             let data = (&Source::all("x", x)?[..], order_of(order)?);
             match &self.0 {

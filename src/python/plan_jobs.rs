@@ -85,19 +85,21 @@ impl<T: Read> Arrays<T> {
 pub(super) type Way<'py> = (Bound<'py, PyTuple>, Option<(String, f64)>);
 
 /// Weights, slots, and arrays for the outputs of all samples, if they are wanted; inputs, targets,
-/// the weights of samples for each output, and order; places, batch, the limit of time, and whether
-/// a loss that is not finite ends it; what it is judged by; how weights move, the rates and decays
-/// of the steps (None: it is only judged); the sum of losses, of samples and of the losses of each
-/// output so far; the generators.
+/// the weights of samples for each output, and order; which places are taken; what it is judged by;
+/// how weights move, the rates and decays of the steps (None: it is only judged); the sum of losses,
+/// of samples and of the losses of each output so far; the generators.
 pub(super) type Asked<'py> = (
     (Bound<'py, PyList>, Bound<'py, PyList>, Vec<Bound<'py, PyAny>>),
     Samplings<'py>,
-    ((usize, usize), usize, f64, bool),
+    Spanned,
     Judged<'py>,
     Option<Moving<'py>>,
     (f64, f64, Vec<f64>),
     Vec<(u64, u64)>,
 );
+
+/// Places, batch, the places of a pass, the limit of time, and whether a loss that is not finite ends it.
+type Spanned = ((usize, usize), usize, usize, f64, bool);
 
 /// Inputs, targets, the weights of samples for each output, and order.
 type Samplings<'py> = (
@@ -121,9 +123,13 @@ type Judged<'py> = (
     Vec<(usize, f64, f64)>,
 );
 
-/// Steps, the sum of losses, the number of samples, the last loss, the sums of the losses of each
-/// output, both sums of each metric, and what ended it early.
-type Done<'py> = (usize, f64, f64, f64, Vec<f64>, Vec<(f64, f64)>, Option<Bound<'py, PyAny>>);
+/// Steps, the last loss, the sums of the passes that ended and of the last one, and what ended it
+/// early.
+type Done<'py> = (usize, f64, Vec<Sums>, Option<Bound<'py, PyAny>>);
+
+/// The sum of losses, the number of samples, the sums of the losses of each output, and both sums of
+/// each metric.
+type Sums = (f64, f64, Vec<f64>, Vec<(f64, f64)>);
 
 struct Moves {
     rule: Rule,
@@ -151,17 +157,18 @@ struct Work {
     span: Span,
     moves: Option<Moves>,
     tally: Tally,
+    ended: Vec<Tally>,
 }
 
 impl Work {
     fn new(
         (x, y, given, order): Samplings<'_>,
-        span: ((usize, usize), usize, f64, bool),
+        span: Spanned,
         judged: &Judged<'_>,
         moves: Option<Moving<'_>>,
         tally: (f64, f64, Vec<f64>),
     ) -> PyResult<Self> {
-        let (places, batch, limit, until_finite_no_more) = span;
+        let (places, batch, pass, limit, until_finite_no_more) = span;
         let limit = Duration::try_from_secs_f64(limit).unwrap_or(Duration::MAX);
         let measured = judged.2.iter().map(|&(output, ref of, weighted, (total, count))| {
             Ok(Measured { output, measure: scored(of)?, weighted, total, count })
@@ -189,7 +196,7 @@ impl Work {
             weights: given.collect::<PyResult<_>>()?,
             order: order_of(order.as_ref())?,
             judge: Judge { losses, exact: judged.1, penalties },
-            span: Span { places: places.0..places.1, batch, limit, until_finite_no_more },
+            span: Span { places: places.0..places.1, batch, pass, limit, until_finite_no_more },
             moves: moves.transpose()?,
             tally: Tally {
                 total: tally.0,
@@ -198,6 +205,7 @@ impl Work {
                 measured,
                 ..Tally::default()
             },
+            ended: Vec::new(),
         })
     }
 }
@@ -229,7 +237,7 @@ impl<T: Read> Job<T> {
         };
         let mut updates = Updates { rule: *rule, clip: *clip, trained, slots };
         let given = (&data, span, &paces[..]);
-        let told = (tally, &mut self.draws, &mut kept[..]);
+        let told = (tally, &mut work.ended, &mut self.draws, &mut kept[..]);
         train(graph, judged, &mut updates, &mut weights, given, told, stop)
     }
 
@@ -238,9 +246,13 @@ impl<T: Read> Job<T> {
         let error = error.map(|error| PyErr::from(error.clone()));
         let error = self.raised.as_ref().map(|raised| raised.clone_ref(py)).or(error);
         let error = error.map(|error| error.into_value(py).into_bound(py));
-        let Tally { steps, total, count, loss, ref parts, ref measured } = self.work.tally;
-        let sums = measured.iter().map(|each| (each.total, each.count)).collect();
-        (steps, total, count, loss, parts.clone(), sums, error.map(Bound::into_any))
+        let Work { tally, ended, .. } = &self.work;
+        let sums = |pass: &Tally| {
+            let metrics = pass.measured.iter().map(|each| (each.total, each.count)).collect();
+            (pass.total, pass.count, pass.parts.clone(), metrics)
+        };
+        let passes = ended.iter().chain([tally]).map(sums).collect();
+        (tally.steps, tally.loss, passes, error.map(Bound::into_any))
     }
 }
 

@@ -15,6 +15,7 @@ mod int8;
 mod layouts;
 mod model_attention;
 mod model_layers;
+mod model_training;
 mod models;
 mod plan;
 mod residuals;

@@ -1,20 +1,14 @@
 //! Whole models: the gradients of graphs with forks with respect to all weights against central
-//! differences, training steps against the same steps by hand, and what is refused.
+//! differences, and what is refused.
 
 use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::layers::sequence::Options;
 use ferrnn::machine::memory::View;
 use ferrnn::models::{
-    BothWays, Clip, Data, Dense, Draws, Drop, Dropout, Embedding, Ends, Graph, Join, Joined, Judge,
-    Linked, Loss, Masking, Merge, Node, Normalization, Pace, Recurrent, Reshape, Samples, Scored,
-    Setting, Shape, Span, Tally, Updates, judge, predict, train,
+    BothWays, Dense, Draws, Drop, Dropout, Embedding, Ends, Graph, Join, Joined, Linked, Masking,
+    Merge, Node, Normalization, Recurrent, Reshape, Samples, Setting, Shape, Span, predict,
 };
-use ferrnn::training::loss::Error as Kind;
-use ferrnn::training::measure::Measure;
-use ferrnn::training::optimizer::Rule;
-use ferrnn::training::penalty::Penalty;
-use ferrnn::training::rows::Divisor;
 
 use crate::common::Random;
 
@@ -68,9 +62,9 @@ fn link(layers: Layers, inputs: usize) -> Vec<Linked<f64>> {
 /// A graph, weights for it and inputs.
 pub struct Model {
     pub graph: Graph<f64>,
-    weights: Vec<Vec<f64>>,
-    inputs: Vec<Vec<f64>>,
-    shapes: Vec<Shape>,
+    pub weights: Vec<Vec<f64>>,
+    pub inputs: Vec<Vec<f64>>,
+    pub shapes: Vec<Shape>,
 }
 
 impl Model {
@@ -99,7 +93,7 @@ impl Model {
     }
 
     /// The sum of the outputs, weighted with `seeds`.
-    fn value(&mut self, seeds: &[f64], keep: bool) -> f64 {
+    pub fn value(&mut self, seeds: &[f64], keep: bool) -> f64 {
         self.graph.prepare(&self.shapes).unwrap();
         for (number, inputs) in self.inputs.iter().enumerate() {
             self.graph.inputs(number).unwrap().copy_from_slice(inputs);
@@ -200,7 +194,8 @@ fn passes_over_samples_give_each_its_outputs() {
         let (mut first, mut second, mut calls) = (vec![0.0; 21], vec![0.0; 56], 0);
         let mut all = 0;
         while all < 7 {
-            let span = Span { places: all..7, batch: 3, limit, until_finite_no_more: false };
+            let span =
+                Span { places: all..7, batch: 3, pass: 7, limit, until_finite_no_more: false };
             let mut done = 0;
             let mut outputs = [&mut first[3 * all..], &mut second[8 * all..]];
             let (given, to) = ((&inputs[..], None, &span), (&mut outputs[..], &mut done));
@@ -274,98 +269,6 @@ fn ids_are_looked_up_and_padded() {
     let mut model = Model::new(layers, shape, 5);
     model.inputs[0] = (0..15).map(|n| f64::from(n * 7 % 6)).collect();
     model.check();
-}
-
-#[test]
-fn a_step_of_training_is_forward_backward_and_update() {
-    let layers = || -> Layers {
-        vec![(recurrent(CellKind::Lstm, 3, 4, false), vec![0]), (dense(4, 2), vec![1])]
-    };
-    let samples = Shape { rows: 7, ..SHAPE };
-    let mut model = Model::new(layers(), samples, 6);
-    let targets = Random(7).numbers(14, 1.0);
-    let order = [6, 0, 5, 1, 4, 2, 3];
-    let inputs = View::contiguous(&model.inputs[0], samples.axes()).unwrap();
-    let wanted = View::contiguous(&targets, [7, 1, 2]).unwrap();
-    let data =
-        Data { inputs: &[&inputs], targets: &[&wanted], weights: &[None], order: Some(&order) };
-    let losses = vec![Loss {
-        measure: Scored::Measure(Measure::Error(Kind::Squared)),
-        weight: 1.0,
-        divisor: Divisor::Rows,
-    }];
-    let penalties = vec![(1, Penalty { l1: 0.3, l2: 0.0 }), (3, Penalty { l1: 0.1, l2: 0.2 })];
-    let mut loss = Judge { losses, exact: false, penalties };
-    let (limit, until_finite_no_more) = (std::time::Duration::MAX, false);
-    let span = Span { places: 0..7, batch: 3, limit, until_finite_no_more };
-    // By hand: each batch gathered, its gradient, and a step against it.
-    let mut by_hand = Model::new(layers(), Shape { rows: 0, ..samples }, 6);
-    by_hand.weights.clone_from(&model.weights);
-    let (mut total, mut outputs_by_hand) = (0.0, Vec::new());
-    for batch in order.chunks(3) {
-        let rows = |all: &[f64], width: usize| -> Vec<f64> {
-            let row = |row: &i64| usize::try_from(*row).unwrap() * width;
-            batch.iter().flat_map(|at| all[row(at)..][..width].to_vec()).collect()
-        };
-        by_hand.shapes[0].rows = batch.len();
-        by_hand.inputs[0] = rows(&model.inputs[0], 12);
-        let expected = rows(&targets, 2);
-        by_hand.value(&[], true);
-        let (_, outputs, slopes) = by_hand.graph.judged(0, 0).unwrap();
-        outputs_by_hand.extend_from_slice(outputs);
-        for ((slope, output), expected) in slopes.iter_mut().zip(outputs).zip(&expected) {
-            let off = output - expected;
-            total += off * off / 2.0;
-            *slope = off / batch.len() as f64; // 2 / (rows * features)
-        }
-        by_hand.graph.backward(&|| false).unwrap();
-        let gradients = by_hand.graph.gradients();
-        for (at, (weight, gradient)) in by_hand.weights.iter_mut().zip(gradients).enumerate() {
-            let penalty = loss.penalties.iter().find(|(number, _)| *number == at);
-            let Penalty { l1, l2 } = penalty.map_or(Penalty { l1: 0.0, l2: 0.0 }, |found| found.1);
-            for (weight, slope) in weight.iter_mut().zip(&**gradient) {
-                let w = *weight;
-                total += batch.len() as f64 * (l1 * w.abs() + l2 * w * w);
-                *weight -= 0.1 * (slope + l1 * w.signum() + 2.0 * l2 * w);
-            }
-        }
-    }
-    let trained: Vec<_> = (0..model.weights.len()).collect();
-    let mut updates = Updates {
-        rule: Rule::Descent { rate: 0.0 },
-        clip: Clip::Never,
-        trained: &trained,
-        slots: trained.iter().map(|_| Default::default()).collect(),
-    };
-    let before = model.weights.clone();
-    let (mut tally, mut draws) = (Tally::default(), Draws::default());
-    let paces = [Pace { rates: [0.1, 0.0, 0.0], decay: None }; 3];
-    let mut weights: Vec<_> = model.weights.iter_mut().map(|weight| &mut weight[..]).collect();
-    let graph = &mut model.graph;
-    let mut outputs = [f64::NAN; 14];
-    let mut kept = [&mut outputs[..]];
-    let (given, told) = ((&data, &span, &paces[..]), (&mut tally, &mut draws, &mut kept[..]));
-    train(graph, &loss, &mut updates, &mut weights, given, told, &|| false).unwrap();
-    assert_eq!(tally.steps, 3);
-    assert!((tally.total - total).abs() < 1e-12 * total, "{} and {total}", tally.total);
-    let own = model.weights.iter().flatten().chain(&outputs);
-    let other = by_hand.weights.iter().flatten().chain(&outputs_by_hand);
-    for (own, other) in own.zip(other) {
-        assert!((own - other).abs() < 1e-12, "{own} and {other}");
-    }
-    assert_ne!(model.weights, before);
-    let mut weights: Vec<_> = model.weights.iter_mut().map(|weight| &mut weight[..]).collect();
-    let mut judged = Tally::default();
-    judge(&mut model.graph, &loss, &weights, (&data, &span), &mut judged, &|| false).unwrap();
-    assert!(judged.total < tally.total && (judged.count - 7.0).abs() < 1e-9);
-    let mut refused = |loss: &Judge, weights: &[&mut [f64]]| {
-        let result = judge(&mut model.graph, loss, weights, (&data, &span), &mut judged, &|| false);
-        result.unwrap_err().to_string()
-    };
-    loss.penalties[1].0 = 5;
-    assert!(refused(&loss, &weights).contains("`penalties`: expected numbers below 5, received 5"));
-    weights.pop();
-    assert!(refused(&loss, &weights).contains("expected 5 arrays"));
 }
 
 #[test]

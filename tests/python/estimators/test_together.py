@@ -215,3 +215,19 @@ def test_estimators_of_others_and_unknown_params_are_refused():
         cross_validate(RecurrentRegressor(), X, Y, params={"sample_weight": WEIGHTS[:3]})
     with pytest.raises(ValueError, match=r"only `sample_weight`, received \['weights'\]"):
         cross_validate(RecurrentRegressor(), X, Y, params={"weights": WEIGHTS})
+
+
+@each_case("kind", KINDS)
+@each_case("settings", [{"dropout": 0.3}, {"epochs": 9}, *SETTINGS], ids=str)
+def test_epochs_in_one_call_are_those_without_plans_however_little_time_there_is(kind, settings):
+    def fitted():
+        return kind(**SMALL | settings).fit(X, targets(kind))
+
+    expected = fitted()
+    for name, value in (("LIMIT", 0.0), ("LIMIT", 1e-4)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(work, name, value)
+            assert_same_weights(fitted(), expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FERRNN_PLAN", "0")
+        assert_same_weights(fitted(), expected)

@@ -86,3 +86,18 @@ def test_a_second_fit_learns_the_same_anew():
     for own, theirs in zip(before, forecaster.fitted.networks, strict=True):
         for one, other in zip(own, theirs.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("most", [64, 16384])
+def test_epochs_in_one_call_are_those_without_plans_however_little_time_there_is(most, monkeypatch):
+    """An epoch may have a part of the windows, and the last networks know no validation."""
+
+    def forecast():
+        made = RecurrentForecaster(3, **{**QUICK, "epochs": 7}, max_windows=most)
+        return made.fit(weekly(np.random.default_rng(0), 300)).predict()["forecast"]
+
+    expected = forecast()
+    monkeypatch.setattr("ferrnn._src.training.work.LIMIT", 0.0)
+    np.testing.assert_array_equal(forecast(), expected)
+    monkeypatch.setenv("FERRNN_PLAN", "0")
+    np.testing.assert_array_equal(forecast(), expected)

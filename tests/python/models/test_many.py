@@ -64,9 +64,9 @@ def test_few_models_at_a_time_give_the_same(at_once, monkeypatch, together):
     monkeypatch.setattr("ferrnn._src.training.many.AT_ONCE", at_once)
     given = groups(4)
     given["series 1"] = {**dict(zip("xy", given["series 1"], strict=True)), "epochs": 5}
-    keras.fit_many(build, given, seed=3, epochs=2)
+    keras.fit_many(build, given, seed=3, epochs=2, validation_split=0.2)
     assert max(together) == at_once
-    assert sum(together) == 2 + 5 + 2 + 2
+    assert sum(together) == 2 * (2 + 5 + 2 + 2)
     compare(build, given, epochs=2)
 
 
@@ -325,4 +325,23 @@ def test_penalties_on_weights_count_in_validation():
 def test_metrics_do_not_keep_the_first_training_from_its_plan(together):
     x, y = series(40)
     build().fit(x, y, batch_size=8, epochs=2, verbose=0)
-    assert together == [1, 1]
+    assert together == [1]
+
+
+def test_warnings_say_which_groups_they_are_about():
+    given = groups(5)
+    given["bad"] = (np.full((20, 6, 2), np.nan, "float32"), np.zeros((20, 1), "float32"))
+    stop = keras.callbacks.EarlyStopping("val_loss")
+    with pytest.warns() as caught:
+        many = keras.fit_many(build, given, epochs=2, callbacks=stop, seed=1)
+    told = [str(each.message) for each in caught]
+    assert len(told) == 2
+    assert any("became nan" in each and each.endswith("(group 'bad')") for each in told)
+    several = "(groups 'series 0', 'series 1', 'series 2' and 3 more)"
+    assert any("`val_loss` which is not available" in each and several in each for each in told)
+    assert len(many) == 6
+
+
+@pytest.mark.filterwarnings("error")
+def test_models_of_no_epochs_were_not_trained_one_after_another():
+    assert len(keras.fit_many(build, groups(2), epochs=0)) == 2

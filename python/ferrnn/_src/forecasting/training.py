@@ -71,27 +71,31 @@ class WindowBatches(Batches):
     """
 
     def __init__(self, windows: WindowsAt, batch: int, most: int, seed: int | None) -> None:
-        self._windows, self._order = windows, np.arange(len(windows.origins))
+        self._windows = windows
         self._random = None if seed is None else np.random.default_rng(seed)
         self._most = min(most, max(_MOST_BYTES // windows.bytes_each, batch))
         super().__init__(self._drawn(), batch_size=batch)
 
     def drawn_order(self) -> Array | None:
-        return None if self._random is None or self._parts else self._order
+        return None if self._random is None or not self.stays else self._permuted()
 
     def on_epoch_end(self) -> None:
-        self.samples = self._drawn()
+        if not self.stays:
+            self.samples = self._drawn()
 
     @property
-    def _parts(self) -> bool:
-        """Whether an epoch has only a part of the windows."""
-        return self._most < len(self._order)
+    def stays(self) -> bool:
+        return self._most >= len(self._windows.origins)
+
+    def _permuted(self) -> Array:
+        count = len(self._windows.origins)
+        return np.arange(count) if self._random is None else self._random.permutation(count)
 
     def _drawn(self) -> Samples:
-        """The windows of the next epoch, whose order is drawn."""
-        if self._random is not None:
-            self._order = self._random.permutation(len(self._order))
-        return self._windows.some(self._order[: self._most]) if self._parts else self._windows.all
+        """The windows of the next epoch."""
+        return (
+            self._windows.all if self.stays else self._windows.some(self._permuted()[: self._most])
+        )
 
 
 @dataclass(frozen=True)

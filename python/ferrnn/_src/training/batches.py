@@ -91,6 +91,7 @@ class Batches(Source):
         self.shuffle = shuffle
         self.count = math.ceil(samples.count / size)
         self._seeds = SeedGenerator(seed) if shuffle else None
+        self._ahead: list[Array] = []  # the orders of the next passes, as far as they are drawn
 
     def weigh(self, class_weight: Mapping[int, float], outputs: Callable[[Any], Any]) -> None:
         self.samples = self.samples.weighted(class_weight, outputs)
@@ -113,7 +114,7 @@ class Batches(Source):
         return [*super().signature(), self.samples.count, self.batch_size, self.shuffle]
 
     def drawn_order(self) -> Array | None:
-        """The order of the next pass, or None if samples are not shuffled."""
+        """Draws an order, or gives None if samples are not shuffled."""
         if self._seeds is None:
             return None
         random, count = self._seeds.rewound_generator(), self.samples.count
@@ -123,6 +124,22 @@ class Batches(Source):
         for start in range(0, count, block):
             random.shuffle(order[start : start + block])
         return order
+
+    @property
+    def stays(self) -> bool:
+        """Whether epochs have the same samples and differ in nothing but their order."""
+        return True
+
+    def orders(self, count: int) -> list[Array]:
+        """The orders of the next passes, drawn ahead."""
+        while len(self._ahead) < count:
+            order = self.drawn_order()
+            self._ahead.append(np.arange(self.samples.count) if order is None else order)
+        return self._ahead[:count]
+
+    def next_order(self) -> Array | None:
+        """The order of the next pass, or None if samples are not shuffled."""
+        return self._ahead.pop(0) if self._ahead else self.drawn_order()
 
 
 class Pass(Iterator[Batch]):
@@ -144,7 +161,7 @@ class Pass(Iterator[Batch]):
         if not self._drawn:
             if self.before_order is not None:
                 self.before_order()
-            self._order, self._drawn = self._source.drawn_order(), True
+            self._order, self._drawn = self._source.next_order(), True
         return self._order
 
     @property

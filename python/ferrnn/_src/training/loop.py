@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterator
 from typing import TypeAlias
 
 from ferrnn._src.configs.notices import warn
-from ferrnn._src.training.batches import Pass, Source
+from ferrnn._src.training.batches import Batches, Pass, Source
 from ferrnn._src.training.callback_list import CallbackList, looks_on
-from ferrnn._src.training.callbacks import Logs
+from ferrnn._src.training.callbacks import History, Logs
 from ferrnn._src.training.checkpoints import refuse_names_of_validation
 from ferrnn._src.training.ending import Ending, holds_samples
 from ferrnn._src.training.resuming.keeper import Keeper
@@ -54,6 +54,11 @@ class EpochLoop:
         self._keepers = [each for each in hooks if isinstance(each, Keeper)]
         # Whether a callback might change layers between two epochs.
         self._watched = not all(map(looks_on, hooks))
+        # Whether no callback but the history is told anything before training ends.
+        early = ("on_epoch_begin", "on_train_batch_begin", "on_train_batch_end")
+        alone = all(type(each) is History for each in hooks) and not any(map(hooks.heard, early))
+        self._unseen = alone and self.whole and model.logs_sums
+        self._unseen = self._unseen and validation is None and place is None
         self._last = 0
         self._start: tuple[int, int] | None = None  # where training began in this process
         self._stream: Iterator[Batch] | None = None
@@ -76,7 +81,8 @@ class EpochLoop:
             resumed = self._resume_or_begin(first)
             ended = resumed and model.stop_training and not self.step
             while self.epoch < last and not ended:
-                yield from self._run_epoch()
+                if not (yield from self._run_unseen()):
+                    yield from self._run_epoch()
                 ended = model.stop_training
             if last > first or resumed:
                 model.finish_training()
@@ -148,6 +154,46 @@ class EpochLoop:
         self.epoch, self.step = epoch + 1, 0
         for keeper in self._keepers:
             keeper.keep(self)
+
+    def _run_unseen(self) -> Generator[Work, None, bool]:
+        """Trains epochs at whose ends only the history looks, several in one call of the engine.
+
+        Returns whether it did; the next epoch may be begun then.
+        """
+        source, model = self.source, self.model
+        plan = model.training_plan() if self._unseen and not self.step else None
+        if plan is None or not isinstance(source, Batches) or not source.stays:
+            return False
+        begun = plan.passes(source, self._last - self.epoch, not self._reported)
+        if begun is None:
+            return False
+        working, work = begun
+        model.reset_metrics()
+        first = self.epoch
+        try:
+            yield from working
+        finally:
+            self._note_passes(source, work)
+        self._unseen = self.epoch > first  # otherwise most of what was prepared is for nothing
+        return True
+
+    def _note_passes(self, source: Batches, work: Work) -> None:
+        """Takes down what was done of several passes."""
+        first, (steps, loss) = self.epoch, work.taken()
+        whole, rest = divmod(steps, len(source))
+        for sums in work.passes[:whole]:
+            source.next_order()
+            work.put(sums)
+            self.logs = _sorted(self.model.metrics_result())
+            self.hooks.tell("on_epoch_end", self.epoch, self.logs)
+            self.epoch += 1
+        if rest:
+            work.put(work.passes[whole])
+            self.step, self._stream = rest, Pass(source, rest)
+        self.filled = steps > 0
+        if steps and not math.isfinite(loss) and not self._reported:
+            before, last = divmod(steps - 1, len(source))
+            self._report(loss, first + before, last)
 
     def _tell_source(self, hook: str) -> None:
         if self.place is not None:

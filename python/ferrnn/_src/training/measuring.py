@@ -20,6 +20,9 @@ Columns: TypeAlias = "tuple[list[Any], list[Any], list[Any] | None, list[Any] | 
 # Attributes of a model that hold what `compile` was given and made of it.
 _COMPILED = frozenset(("_loss_mean", "_loss_means", "_compile_metrics", "_compile_config"))
 
+# The methods that make logs.
+_LOGGING = ("compute_metrics", "get_metrics_result", "metrics", "metrics_result", "reset_metrics")
+
 
 class Measuring:
     """The metrics of a model, and its outputs side by side."""
@@ -141,6 +144,12 @@ class Measuring:
     def measures_as_compiled(self) -> bool:
         """Whether metrics are those of `compile`, updated by no code of the user's."""
         return type(self).compute_metrics is Measuring.compute_metrics
+
+    @property
+    def logs_sums(self) -> bool:
+        """Whether what is logged follows from sums of losses and metrics of `compile` alone."""
+        same = (getattr(type(self), name) is getattr(Measuring, name) for name in _LOGGING)
+        return all(same) and not self._held_metrics()
 
     def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:
         """Lets the metrics see a batch."""

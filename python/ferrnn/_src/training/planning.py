@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ferrnn._src.native import Plan
-from ferrnn._src.training.batches import Pass
+from ferrnn._src.training.batches import Batches, Pass
 from ferrnn._src.training.judging import TestingPlan
 from ferrnn._src.training.plan_parts import Lowering, Planned
 from ferrnn._src.training.samples import Batch
@@ -25,6 +25,8 @@ from ferrnn._src.weights.penalties import penalties_on
 _AT_FIRST = 64
 # So many numbers of outputs are kept for metrics that Python computes.
 _MOST_OUTPUTS = 1 << 18
+# The orders of passes that are taken in one call have at most so many places.
+_MOST_PLACES = 1 << 16
 # A plan that is asked for less often is not worth making; after more of those, none is made.
 _LASTS, _MOST_LOST = 16, 3
 
@@ -115,6 +117,31 @@ class TrainingPlan(TestingPlan):
             batches.taken += done
         self._ahead = max(_AT_FIRST, 2 * done)
         return done, loss
+
+    def passes(
+        self, source: Batches, most: int, finite: bool
+    ) -> tuple[Generator[Work, None, Any], Work] | None:
+        """Takes several passes at a time, at most that many, and gives the work that it waits for.
+
+        None if passes have to be taken step by step, or are so long that there is time for one.
+        """
+        samples = source.samples.count
+        most = min(most, self._ahead // max(len(source), 1), _MOST_PLACES // max(samples, 1))
+        if most < 2 or self._bound or self.lowering.handed_back:
+            return None
+        found = self._ready(source.samples.arrays, source.batch_size, trains=True)
+        judge = None if found is None else found[1]
+        if found is None or judge is None:
+            return None
+        given = found[0], np.concatenate(source.orders(most))
+        places = 0, most * samples
+        work = self._work(given, places, source.batch_size, (judge, most * len(source), finite))
+
+        def working() -> Generator[Work, None, None]:
+            done, _ = yield from self._worked(work)
+            self._ahead = max(_AT_FIRST, 2 * done)
+
+        return working(), work
 
     def _keeping(self, batches: Pass, most: int, judge: Judge) -> tuple[int, Judge]:
         """How many of at most so many steps to take, and arrays for their outputs."""

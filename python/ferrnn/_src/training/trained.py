@@ -19,6 +19,10 @@ class Trained(Protocol):
     steps_per_execution: int
     _initial_epoch: int
 
+    @property
+    def logs_sums(self) -> bool:
+        """Whether what is logged follows from sums of losses and metrics alone."""
+
     def train_turn(self, batch: Batch) -> Turn:
         """One update from one batch; returns its loss."""
 

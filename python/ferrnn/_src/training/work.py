@@ -116,10 +116,15 @@ class Worked(Protocol):
         """Advances the generators: that many steps have drawn since `draws` was called."""
 
 
+# The sum of losses, the number of samples, the sums of the losses of outputs and both of metrics.
+Sums: TypeAlias = "tuple[float, float, list[float], list[tuple[float, float]]]"
+
+
 class Work:
     """At most `most` steps on the samples at `places`; without an `optimizer` none is trained.
 
-    Whoever runs it lets `taken` say what was done; that raises what went wrong.
+    Places that go on after the last sample are those of the next pass; `passes` has the sums of
+    each that was begun. Whoever runs it lets `taken` say what was done.
     """
 
     __slots__ = (
@@ -135,6 +140,7 @@ class Work:
         "_places",
         "_x",
         "error",
+        "passes",
         "plan",
     )
 
@@ -151,6 +157,7 @@ class Work:
         self._judge, self._most, self._finite = asked
         self._mean, self._optimizer = told
         self._done, self._loss = 0, 0.0
+        self.passes: list[Sums] = []
         self.error: BaseException | None = None
 
     @property
@@ -170,25 +177,30 @@ class Work:
             draws, place = self.plan.draws(), optimizer.engine_place()
         counts = [each.count for each in (mean, *judge.means)]
         self._before = counts, place, draws
-        span = (self._places, self._batch, LIMIT, self._finite)
+        span = (self._places, self._batch, max(len(x[0]), 1), LIMIT, self._finite)
         sums = (mean.total, mean.count, [each.total for each in judge.means])
         data = (x, judge.targets, judge.weights, order)
         return (weights, slots, judge.outputs), data, span, judge.asked(), moves, sums, draws
 
     def took(self, done: tuple[Any, ...]) -> None:
         """Notes what the engine has done; may be called twice."""
-        steps, total, count, self._loss, parts, sums, self.error = done
-        (before, *counts), place, draws = self._before
-        judge, more = self._judge, count - before
-        for each, known, part in zip(judge.means, counts, parts, strict=True):
-            each.put(part, known + more)
-        for (_, metric, _, _), sums_of_metric in zip(judge.metrics, sums, strict=True):
-            metric.put(*sums_of_metric)
-        self._mean.put(total, count)
+        steps, self._loss, self.passes, self.error = done
+        counts, place, draws = self._before
+        self.put(self.passes[-1], counts if len(self.passes) == 1 else None)
         self._done = steps
         if self._optimizer is not None:
             self._optimizer.engine_passed(place, steps)
             self.plan.drawn(draws, steps)
+
+    def put(self, sums: Sums, counts: Sequence[float] | None = None) -> None:
+        """Sets the metrics to the sums of a pass, before which they had these counts, or none."""
+        total, count, parts, of_metrics = sums
+        before, *own = [0.0] * (1 + len(parts)) if counts is None else counts
+        for each, known, part in zip(self._judge.means, own, parts, strict=True):
+            each.put(part, known + (count - before))
+        for (_, metric, _, _), both in zip(self._judge.metrics, of_metrics, strict=True):
+            metric.put(*both)
+        self._mean.put(total, count)
 
     def taken(self) -> tuple[int, float]:
         """The number of steps taken, and the last loss."""
