@@ -342,6 +342,10 @@ def test_warnings_say_which_groups_they_are_about():
     assert len(many) == 6
 
 
+def test_a_key_may_differ_from_itself():
+    assert len(keras.fit_many(build, {float("nan"): series(8)}, epochs=1)) == 1
+
+
 @pytest.mark.filterwarnings("error")
 def test_models_of_no_epochs_were_not_trained_one_after_another():
     assert len(keras.fit_many(build, groups(2), epochs=0)) == 2

@@ -70,7 +70,7 @@ class TestSplit:
     def test_both_sides_need_samples(self):
         with pytest.raises(ValueError, match="contains 1 samples, which is not sufficient"):
             split_off_last(Samples(np.zeros(1)), 0.5)
-        for fraction in (1.0, 1.5, -0.1):
+        for fraction in (1.0, 1.5, -0.1, "0.2"):
             with pytest.raises(ValueError, match="`validation_split` must lie between 0 and 1"):
                 split_off_last(Samples(np.zeros(10)), fraction)
 

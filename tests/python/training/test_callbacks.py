@@ -169,6 +169,12 @@ def test_training_may_stop_after_a_batch():
     assert len(history.history["loss"]) == 1
 
 
+@pytest.mark.parametrize("given", ["early", keras.callbacks.History, [3]])
+def test_what_is_no_callback_is_named(given):
+    with pytest.raises(TypeError, match="`callbacks` must be `Callback` objects, received"):
+        model().fit(*data(), verbose=0, callbacks=given)
+
+
 class Scripted(keras.callbacks.Callback):
     """Replaces what is monitored by given numbers, and the weights by the epoch's number."""
 

@@ -118,7 +118,7 @@ def listed(callbacks: Any) -> list[Any]:
 def _flat(callbacks: Any) -> Iterator[Any]:
     if callbacks is None:
         return
-    if isinstance(callbacks, Iterable):
+    if isinstance(callbacks, Iterable) and not isinstance(callbacks, str):
         for each in callbacks:
             yield from _flat(each)
     else:

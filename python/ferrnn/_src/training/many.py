@@ -117,7 +117,7 @@ class Owners:
         """
         for each in owned:
             other, _ = self._known.setdefault(id(each), (key, each))
-            if other != key:
+            if other is not key and other != key:
                 raise ValueError(
                     f"`build` must return a separate model for each group, but those of {other!r} "
                     f"and {key!r} share {each!r}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -311,8 +312,8 @@ def split_off_last(samples: Samples, fraction: float) -> tuple[Samples, Samples]
     >>> train.count, validation.x.tolist()
     (7, [7, 8, 9])
     """
-    if not 0 < fraction < 1:
-        raise ValueError(f"`validation_split` must lie between 0 and 1, received {fraction}")
+    if not isinstance(fraction, numbers.Real) or not 0 < fraction < 1:
+        raise ValueError(f"`validation_split` must lie between 0 and 1, received {fraction!r}")
     at = math.floor(samples.count * (1.0 - fraction))
     if at in (0, samples.count):
         raise ValueError(
