@@ -147,18 +147,34 @@ def test_models_whose_code_makes_logs_are_seen_epoch_by_epoch(together):
     assert history.history["updates"] == [4, 8, 12]
 
 
-def test_constraints_hold_after_each_step():
+@pytest.mark.parametrize("options", [{"use_ema": True}, {}], ids=str)
+def test_what_follows_each_step_is_done_after_each(options):
     def made(verbose):
         keras.utils.set_random_seed(2)
         layers = [keras.Input((6, 2)), LSTM(3), Dense(1, kernel_constraint="non_neg")]
-        model = keras.Sequential(layers)
-        model.compile("adam", loss="mse")
+        model = keras.Sequential(layers if not options else [*layers[:2], Dense(1)])
+        model.compile(keras.optimizers.Adam(0.01, **options), loss="mse")
         model.fit(X, Y, epochs=4, batch_size=8, verbose=verbose)
         return model
 
     one, other = made(0), made(2)
-    assert (one.layers[-1].kernel.numpy() >= 0).all()
+    assert options or (one.layers[-1].kernel.numpy() >= 0).all()
     same(one, other)
+
+
+def test_states_go_on_from_epoch_to_epoch():
+    def made(verbose):
+        keras.utils.set_random_seed(2)
+        model = keras.Sequential([keras.Input(batch_shape=(8, 6, 2)), LSTM(3, stateful=True)])
+        model.add(Dense(1))
+        model.compile("adam", loss="mse")
+        history = model.fit(X[:24], Y[:24], epochs=7, batch_size=8, verbose=verbose)
+        return model, history.history, model.get_state()
+
+    (one, history, state), (other, wanted, also) = made(0), made(2)
+    same(one, other)
+    assert history == wanted
+    assert all(np.array_equal(state[name], also[name]) for name in also)
 
 
 def test_an_interrupt_leaves_the_history_of_the_epochs_before_it(monkeypatch):

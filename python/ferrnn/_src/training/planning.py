@@ -59,6 +59,12 @@ class TrainingPlan(TestingPlan):
         self._ahead = _AT_FIRST
         self._bound = [weight for weight in self._trained if weight.constraint is not None]
 
+    @property
+    def _followed(self) -> bool:
+        """Whether Python does something after each step, or sees that weights have changed."""
+        by_python = bool(self._bound) or self._model.optimizer.use_ema
+        return by_python or any(each.waits for each in self.lowering.handed_back)
+
     def runs(self, lowering: Lowering) -> bool:
         """Whether a model is what it was when the plan was made."""
         own = self.lowering
@@ -103,10 +109,7 @@ class TrainingPlan(TestingPlan):
                 batches.taken = taken
                 return 0, 0.0
             return 1, loss
-        # Layers in Python see that weights have changed when a call has ended.
-        alone = self._bound or self._model.optimizer.use_ema
-        alone = alone or any(each.waits for each in self.lowering.handed_back)
-        most = min(most, 1 if alone else self._ahead)
+        most = min(most, 1 if self._followed else self._ahead)
         if judge.later:
             most, judge = self._keeping(batches, most, judge)
         work = self._work((read, order), batches.places(most), batches.size, (judge, most, finite))
@@ -127,7 +130,7 @@ class TrainingPlan(TestingPlan):
         """
         samples = source.samples.count
         most = min(most, self._ahead // max(len(source), 1), _MOST_PLACES // max(samples, 1))
-        if most < 2 or self._bound or self.lowering.handed_back:
+        if most < 2 or self._followed or self.lowering.handed_back:
             return None
         found = self._ready(source.samples.arrays, source.batch_size, trains=True)
         judge = None if found is None else found[1]
