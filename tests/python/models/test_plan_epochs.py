@@ -174,7 +174,8 @@ def test_states_go_on_from_epoch_to_epoch():
     (one, history, state), (other, wanted, also) = made(0), made(2)
     same(one, other)
     assert history == wanted
-    assert all(np.array_equal(state[name], also[name]) for name in also)
+    pairs = zip(state.values(), also.values(), strict=True)
+    assert all(np.array_equal(mine, its) for mine, its in pairs)
 
 
 def test_an_interrupt_leaves_the_history_of_the_epochs_before_it(monkeypatch):
