@@ -296,6 +296,41 @@ class Writer(keras.Model):
         return (x, states) if return_state else x
 
 
+class OfWords(Writer):
+    def __init__(self):
+        super().__init__()
+        self.words = layers.Embedding(9, 5)
+
+    def call(self, inputs, states=None, return_state=False, training=False):
+        return super().call(self.words(inputs), states, return_state, training)
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_models_of_words_are_planned(called, monkeypatch):
+    """They are built with zeros, which are no ids."""
+    x, y = np.random.default_rng(1).integers(0, 9, (29, 6)).astype("int32"), data()[1]
+    calls, alone = [], OfWords.loss_and_gradients
+
+    def counted(*given):
+        calls.append(given)
+        return alone(*given)
+
+    monkeypatch.setattr(OfWords, "loss_and_gradients", counted)
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        keras.utils.set_random_seed(3)
+        model = OfWords()
+        if called:
+            model(x[:2])
+        model.compile("adam", "mse")
+        losses = model.fit(x, y, batch_size=8, verbose=0, epochs=2).history["loss"]
+        results.append([*losses, *model.get_weights()])
+        assert bool(calls) is (planned == "0")
+    for own, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
 def test_states_that_begin_by_default_are_planned(monkeypatch):
     def build():
         model = Writer()

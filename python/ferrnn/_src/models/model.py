@@ -154,6 +154,8 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
         text = any(_is_text(leaf) for leaf in flatten(inputs))  # there are no zeros for texts
         if self._graph is not None or not (several or text):
             super().build_for(inputs)
+            if self._called_with is not None:  # with zeros, which may be of another dtype
+                self._called_with = expanding.described(inputs)
             return
         with name_scope(self.name, self):
             self._path = current_path()
