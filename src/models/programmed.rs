@@ -89,12 +89,14 @@ impl<T: Element> Programmed<T> {
         stop: Ask<'_>,
     ) -> Result<()> {
         let (Over { time, options }, mask) = self.steps(mask);
-        if let Some(run) = &mut self.run {
+        // Taken out: what is refused memory keeps none.
+        let mut run = if let Some(mut run) = self.run.take() {
             run.make_room(&self.program, rows, time)?;
+            run
         } else {
-            self.run = Some(Run::new(&self.program, rows, time)?);
-        }
-        let Some(run) = &mut self.run else { unreachable!("made above") };
+            self.current = false;
+            Run::new(&self.program, rows, time)?
+        };
         if !self.current {
             run.take(&self.program, &given(&self.weights, weights)?)?;
             self.current = true;
@@ -105,7 +107,9 @@ impl<T: Element> Programmed<T> {
         let steps = if options.return_sequences { time } else { 1 };
         let shape = axes(rows, steps, outputs.len());
         let outputs = ViewMut::contiguous(outputs, shape)?;
-        run.forward(&self.program, &problem, Results { outputs, states: Vec::new() }, stop)
+        run.forward(&self.program, &problem, Results { outputs, states: Vec::new() }, stop)?;
+        self.run = Some(run);
+        Ok(())
     }
 
     /// Writes the gradients with respect to the inputs that need one and to all weights, from that

@@ -50,7 +50,7 @@ impl<T: Element> Run<T> {
         Ok(made)
     }
 
-    /// Makes room for another batch or number of steps; weights stay.
+    /// Makes room for another batch or number of steps; weights stay. An error leaves it unusable.
     ///
     /// # Errors
     /// If memory runs out.
@@ -70,6 +70,7 @@ impl<T: Element> Run<T> {
             let size = size.and_then(|size| size.checked_add(MAX_LANES));
             let size = size.ok_or(Error::Memory(usize::MAX))?;
             if buffer.len() < size {
+                *buffer = Buffer::default(); // so that its memory serves the new one
                 // What pads ragged rows takes part in operations of whole vectors.
                 let ragged = register.width != register.stride();
                 *buffer = if ragged { Buffer::zeroed(size) } else { Buffer::unfilled(size) }?;

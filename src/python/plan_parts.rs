@@ -8,6 +8,7 @@ use super::arrays::{Axes, Held, Number, flat, hold, holds};
 use super::program::Program;
 use super::written::an_array;
 use crate::error::Error;
+use crate::machine::lists::Listed;
 use crate::models::{Clip, Of, Samples, Scored, Scores};
 use crate::training::classes::Crossentropy;
 use crate::training::loss;
@@ -172,7 +173,7 @@ pub(super) fn scored(said: &Bound<'_, PyAny>) -> PyResult<Scored> {
     let constants = said.getattr("constants")?.try_iter()?.map(|array| {
         let array = array?;
         let shape = an_array("constants", &array)?.shape().to_vec();
-        Ok(flat::<f64>("constants", &array, &shape)?.elements().to_vec())
+        Ok(flat::<f64>("constants", &array, &shape)?.elements().iter().copied().listed()?)
     });
     let constants = constants.collect::<PyResult<Vec<_>>>()?;
     let of = match (said.getattr("whole")?.is_truthy()?, said.getattr("root")?.is_truthy()?) {
