@@ -6,11 +6,11 @@
 //! everywhere, so that the same work is planned on every machine.
 
 mod calls;
+mod plans;
 
 use std::env;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use calls::{Call, numbers};
 use ferrnn::cells::CellKind;
@@ -25,14 +25,8 @@ use ferrnn::machine::caches::{Sizes, assume};
 use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::Level;
 use ferrnn::machine::threads;
-use ferrnn::models::{
-    self, Clip, Data, Draws, Ends, Graph, Join, Joined, Judge, Linked, Loss, Node, Pace, Recurrent,
-    Scored, Setting, Span, Tally, Updates, gather, train,
-};
-use ferrnn::training::loss::Error as Kind;
-use ferrnn::training::measure::Measure;
 use ferrnn::training::optimizer::{self, Rule, Target};
-use ferrnn::training::rows::Divisor;
+use plans::{Model, Way};
 
 const CELLS: [(&str, CellKind); 4] = [
     ("lstm", CellKind::Lstm),
@@ -50,6 +44,8 @@ const STREAMS: [[usize; 3]; 2] = [[1, 32, 32], [5, 64, 128]];
 
 /// Batch, time, features, units of a small model, whose step costs little more than what surrounds it.
 const PLAN: [usize; 4] = [16, 5, 8, 20];
+/// The same of a model without time.
+const ROWS: [usize; 4] = [32, 1, 64, 128];
 
 #[derive(Clone, Copy)]
 enum Case {
@@ -69,8 +65,8 @@ enum Case {
     DenseBackward([usize; 3]),
     /// An update of this many weights in two arrays.
     Update(Rule, usize),
-    /// A step of training of a recurrent layer and Dense with Adam, or only its forward pass.
-    Plan(CellKind, [usize; 4], bool),
+    /// A batch through a model.
+    Plan(Model, [usize; 4], Way),
 }
 
 /// The cases by name.
@@ -96,9 +92,17 @@ fn cases() -> Vec<(String, Case)> {
         add(&format!("{name} stream bfloat16"), &STREAMS[0], Case::Step(cell, STREAMS[0], true));
     }
     for (name, cell) in CELLS {
-        add(&format!("{name} plan"), &PLAN, Case::Plan(cell, PLAN, true));
+        add(&format!("{name} plan"), &PLAN, Case::Plan(Model::Cell(cell), PLAN, Way::Train));
     }
-    add("lstm plan forward", &PLAN, Case::Plan(CellKind::Lstm, PLAN, false));
+    let lstm = Model::Cell(CellKind::Lstm);
+    add("lstm plan forward", &PLAN, Case::Plan(lstm, PLAN, Way::Forward));
+    let (layer, cell) = (Model::UsersLayer, Model::UsersCell);
+    add("users_layer plan", &ROWS, Case::Plan(layer, ROWS, Way::Train));
+    add("users_layer plan predict", &ROWS, Case::Plan(layer, ROWS, Way::Predict));
+    add("users_cell plan", &PLAN, Case::Plan(cell, PLAN, Way::Train));
+    add("users_cell plan predict", &PLAN, Case::Plan(cell, PLAN, Way::Predict));
+    add("users_loss plan", &ROWS, Case::Plan(Model::UsersLoss, ROWS, Way::Train));
+    add("penalties plan", &ROWS, Case::Plan(Model::Penalties, ROWS, Way::Train));
     for sizes in STREAMS {
         add("chain stream", &sizes, Case::Chain(sizes));
     }
@@ -279,69 +283,6 @@ fn update(rule: Rule, weights: usize) {
     });
 }
 
-/// A step of a small model with forks: gathered, forward, judged, backward, updated.
-fn plan(cell: CellKind, [rows, time, features, units]: [usize; 4], trains: bool) {
-    let setting = Setting {
-        cell,
-        options: Options::default(),
-        features,
-        units,
-        bias: true,
-        go_backwards: false,
-        return_sequences: false,
-        return_state: false,
-        zero_output_for_mask: false,
-        carried: None,
-        drops: 1,
-        input_drop: None,
-        recurrent_drop: None,
-    };
-    let hidden = models::Dense::new(Activation::Tanh, units, units, true).unwrap();
-    let head = models::Dense::new(Activation::Linear, units, 1, true).unwrap();
-    let nodes: [(Box<dyn Node<f32>>, Vec<usize>); 4] = [
-        (Box::new(Recurrent::new(setting).unwrap()), vec![0]),
-        (Box::new(hidden), vec![1]),
-        (Box::new(Joined(Join::Sum)), vec![1, 2]),
-        (Box::new(head), vec![3]),
-    ];
-    let layers =
-        nodes.into_iter().map(|(node, from)| Linked { node, from, passes: true, shares: None });
-    let mut graph = Graph::new(layers.collect(), Ends::single(4).unwrap()).unwrap();
-    let mut weights: Vec<_> = graph.sizes().map(|size| numbers(size, 0.2)).collect();
-    let mut moments: Vec<_> =
-        graph.sizes().map(|size| [vec![0.0; size], vec![0.0; size]]).collect();
-    let trained: Vec<_> = (0..weights.len()).collect();
-    let x = numbers(rows * time * features, 1.0);
-    let y = numbers(rows, 1.0);
-    let inputs = View::contiguous(&x, [rows, time, features]).unwrap();
-    let targets = View::contiguous(&y, [rows, 1, 1]).unwrap();
-    let data = Data { inputs: &[&inputs], targets: &[&targets], weights: &[None], order: None };
-    let losses = vec![Loss {
-        measure: Scored::Measure(Measure::Error(Kind::Squared)),
-        weight: 1.0,
-        divisor: Divisor::Rows,
-    }];
-    let loss = &Judge { losses, exact: false, penalties: vec![] };
-    let rule = Rule::Adam { rate: 0.0, betas: [0.9, 0.999], epsilon: 1e-7, amsgrad: false };
-    let (limit, until_finite_no_more) = (Duration::MAX, false);
-    let span = Span { places: 0..rows, batch: rows, pass: rows, limit, until_finite_no_more };
-    let paces = [Pace { rates: [1e-4, 0.0, 0.0], decay: None }];
-    count(|| {
-        let mut all: Vec<_> = weights.iter_mut().map(|weight| &mut weight[..]).collect();
-        let mut draws = Draws::default();
-        if !trains {
-            gather(&mut graph, data.inputs, None, 0..rows).unwrap();
-            graph.pack(&all).unwrap();
-            return graph.forward(&all, (false, false), &mut draws, &|| false).unwrap();
-        }
-        let slots = moments.iter_mut().map(|[m, v]| [&mut m[..], &mut v[..], &mut []]).collect();
-        let mut updates = Updates { rule, clip: Clip::Never, trained: &trained, slots };
-        let given = (&data, &span, &paces[..]);
-        let told = (&mut Tally::default(), &mut vec![], &mut draws, &mut [][..]);
-        train(&mut graph, loss, &mut updates, &mut all, given, told, &|| false).unwrap();
-    });
-}
-
 fn main() {
     let names: Vec<_> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if names.is_empty() {
@@ -360,7 +301,7 @@ fn main() {
             Case::DenseBackward(sizes) => dense(true, sizes),
             Case::Update(rule, weights) => update(rule, weights),
             Case::Chain(sizes) => chain(sizes),
-            Case::Plan(cell, sizes, trains) => plan(cell, sizes, trains),
+            Case::Plan(model, sizes, way) => plans::run(model, sizes, way, |work| count(work)),
             Case::Normalization(sizes) => normalize(sizes),
             Case::Step(cell, [rows, features, units], _) => {
                 recurrent(case, cell, [rows, 1, features, units]);
