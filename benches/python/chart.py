@@ -1,4 +1,4 @@
-"""Draws the picture of the README from records of `peers.py` and `users_cells.py`: every case.
+"""Draws the picture of the README from records of `peers.py` and `users_code.py`: every case.
 
     python benches/python/chart.py
     python benches/python/chart.py benches/record/2026-11-24-0203-peers.md --to picture.png
@@ -28,7 +28,7 @@ from table import RECORD
 
 NAMES = {"step": "streaming", "call": "inference", "backprop": "forward, backward",
          "train": "training step", "fit": "training", "predict": "inference"}  # fmt: skip
-CELLS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN", "users": "cells in keras.ops"}
+CELLS = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "SimpleRNN", "users": "code in keras.ops"}
 # Cases of one mode that share a row.
 ROWS = [(mode, cell) for mode in MODES for cell in GATES] + [("fit", "users"), ("predict", "users")]
 AHEAD, BEHIND = "#1f6fb4", "#d0541f"
@@ -82,7 +82,7 @@ def _from_json(path: Path) -> Record:
 
 def _from_markdown(path: Path) -> Record:
     text = path.read_text()
-    cases = list(_users_cells(text) if text.startswith("# Users' cells") else _rows(text))
+    cases = list(_users_code(text) if text.startswith("# Users' code") else _rows(text))
 
     def fact(pattern: str) -> str:
         found = re.search(pattern, text, re.MULTILINE)
@@ -107,8 +107,8 @@ def _rows(text: str) -> Iterator[Case]:
             yield Case(mode, cells[0], cells[1], int(cells[2]), float(ratio), peer)
 
 
-def _users_cells(text: str) -> Iterator[Case]:
-    """Those of users_cells.py: a name, times of both and their ratio for `fit` and `predict`."""
+def _users_code(text: str) -> Iterator[Case]:
+    """Those of users_code.py: a name, times of both and their ratio for `fit` and `predict`."""
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 9 and cells[3].replace(".", "").isdigit():
@@ -224,7 +224,7 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=RECORD / "peers.svg", metavar="FILE")
     asked = parser.parse_args()
     paths = asked.records
-    for kind in () if paths else ("peers", "users-cells"):
+    for kind in () if paths else ("peers", "users-code"):
         newest = sorted(RECORD.glob(f"*-{kind}.json")) or sorted(RECORD.glob(f"*-{kind}.md"))
         paths += newest[-1:]
     record = together([read(path) for path in paths]) if paths else None

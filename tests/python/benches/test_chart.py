@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib", reason="matplotlib, of the extra plot, draws")
 def benches(monkeypatch, tmp_path):
     """The scripts, with a folder of records of the test's own."""
     monkeypatch.syspath_prepend(str(BENCHES))
-    names = ("cases", "floor", "table", "users_cells", "chart")
+    names = ("cases", "floor", "table", "users_models", "users_code", "chart")
     for name in names:  # a module of the tests may have the same name; undone at the end
         monkeypatch.setitem(sys.modules, name, None)
         del sys.modules[name]
@@ -77,15 +77,15 @@ def test_every_case_is_drawn_and_those_behind_are_named(benches, monkeypatch, ca
     assert picture.read_text() == drawn
 
 
-def test_users_cells_have_rows_of_their_own(benches, monkeypatch, capsys, tmp_path):
-    users, chart = benches["users_cells"], benches["chart"]
+def test_users_code_has_rows_of_their_own(benches, monkeypatch, capsys, tmp_path):
+    users, chart = benches["users_code"], benches["chart"]
     figures = [["1.00 / 1.10", "2.00 / 2.20", "2.00"], ["0.50 / 0.50", "0.40 / 0.45", "0.90"]]
     lines = [f"| {' | '.join(['lstm', *figures[0], *figures[1], '5', '900'])} |"]
     lines.append("| built-in | 1.00 / 1.00 |  |  | 0.50 / 0.50 |  |  | 2 |  |")
     monkeypatch.setattr(users, "compare", lambda options: iter(lines))
-    monkeypatch.setattr("sys.argv", ["users_cells.py", "--record"])
+    monkeypatch.setattr("sys.argv", ["users_code.py", "--record"])
     users.main(users.arguments())
-    (path,) = tmp_path.glob("*-users-cells.md")
+    (path,) = tmp_path.glob("*-users-code.md")
     found = [(case.mode, case.sizes, case.ratio) for case in chart.read(path).cases]
     assert found == [("fit", "lstm", 2.0), ("predict", "lstm", 0.9)]
     write(benches, *LINES)
@@ -93,8 +93,8 @@ def test_users_cells_have_rows_of_their_own(benches, monkeypatch, capsys, tmp_pa
     monkeypatch.setattr("sys.argv", ["chart.py", "--to", str(picture)])
     chart.main()
     told = capsys.readouterr().out
-    assert "inference, cells in keras.ops (lstm), 1 thr: 0.90 Keras on JAX" in told
-    assert "training, cells in keras.ops" in picture.read_text()
+    assert "inference, code in keras.ops (lstm), 1 thr: 0.90 Keras on JAX" in told
+    assert "training, code in keras.ops" in picture.read_text()
 
 
 def test_a_later_record_replaces_equal_cases(benches):
