@@ -1,5 +1,7 @@
 """What threads cost when the cores are taken, by more processes of ours or by a busy neighbour.
 
+And what they bring after pauses.
+
     python benches/python/oversubscription.py
     python benches/python/oversubscription.py --case 8,100,256,256 --seconds 2 --rounds 3
 
@@ -7,7 +9,9 @@ The first table: four processes at once (twice as many as cores on a machine wit
 two threads against each with one; calls per second of all together, and the loss. The second: one
 process, the time of a call alone and beside a process that spins, with one and with two threads;
 the last column is the 99th percentile with two threads and a neighbour over that of one thread
-alone. Runs alternate; ratios are medians over rounds.
+alone. The third: short calls of one process, fifty in a row, then a pause of ten milliseconds, as
+a program makes them that does something else in between; the ratio is of the medians. Runs
+alternate; ratios are medians over rounds.
 """
 
 from __future__ import annotations
@@ -32,6 +36,11 @@ from floor import cpu_name
 
 DEFAULT: list[Sizes] = [(1, 100, 128, 512), (8, 100, 256, 256), (32, 100, 256, 256)]
 MODES = ("call", "backprop")
+SHORT: list[tuple[str, Sizes]] = [
+    ("lstm", (32, 10, 16, 32)), ("gru", (8, 24, 32, 64)), ("lstm", (64, 24, 20, 20)),
+    ("lstm", (32, 7, 12, 128)), ("gru", (64, 24, 20, 20)), ("lstm", (32, 4, 128, 128)),
+]  # fmt: skip
+BURST, PAUSE = 50, 0.01
 
 
 def arguments() -> argparse.Namespace:
@@ -73,6 +82,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for job in jobs:
         print(neighbour(job, asked), flush=True)
+    print("\n" + _row("with pauses", "cell and sizes", "1 thread", more, "ratio"))
+    print("|---|---|---|---|---|")
+    for mode in asked.modes:
+        for cell, sizes in [] if asked.case else SHORT:
+            print(paused(Job(mode, cell, *sizes), asked), flush=True)
 
 
 def crowd(job: Job, asked: argparse.Namespace) -> str:
@@ -109,6 +123,18 @@ def neighbour(job: Job, asked: argparse.Namespace) -> str:
     return _row(job.mode, ",".join(map(str, job.sizes)), *cells, ratio)
 
 
+def paused(job: Job, asked: argparse.Namespace) -> str:
+    """A row of the third table."""
+
+    def run(threads: int) -> Callable[[], float]:
+        return lambda: statistics.median(together(job, 1, threads, asked.seconds, BURST)[0])
+
+    one, more = alternate(asked.rounds, run(1), run(asked.threads))
+    ratio = statistics.median(b / a for a, b in zip(one, more, strict=True))
+    times = [f"{1e6 * statistics.median(found):.0f} us" for found in (one, more)]
+    return _row(job.mode, f"{job.cell} {','.join(map(str, job.sizes))}", *times, f"{ratio:.2f}")
+
+
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
@@ -140,9 +166,14 @@ class Spinner:
         self.process.wait()
 
 
-def together(job: Job, processes: int, threads: int, seconds: float) -> list[list[float]]:
-    """Seconds of each call of `processes` processes that all work at the same time."""
-    request = {"job": job.to_dict(), "threads": threads, "seconds": seconds}
+def together(
+    job: Job, processes: int, threads: int, seconds: float, burst: int = 0
+) -> list[list[float]]:
+    """Seconds of each call of `processes` processes that all work at the same time.
+
+    After `burst` calls each, if any, comes a pause.
+    """
+    request = {"job": job.to_dict(), "threads": threads, "seconds": seconds, "burst": burst}
     running = [
         subprocess.Popen(
             [sys.executable, str(Path(__file__)), "--worker", json.dumps(request)],
@@ -182,6 +213,8 @@ def work(request: dict[str, Any]) -> None:
         if time.time() > end:
             break
         seconds.append(took)
+        if request["burst"] and len(seconds) % request["burst"] == 0:
+            time.sleep(PAUSE)
     print(json.dumps(seconds))
 
 

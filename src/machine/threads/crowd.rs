@@ -1,6 +1,6 @@
 //! Whether other programs want the cores. If a member of a team waits long for another, another
-//! program has the core; calls then stay on one thread for a while, longer each time it happens
-//! again.
+//! program has the core, and if a member can run on the caller's core alone, there is no other; calls
+//! then stay on one thread for a while, longer each time it happens again.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 /// The first rest, and the longest, in microseconds.
 const REST: [u64; 2] = [2_000, 640_000];
-/// How long after a rest a wait counts as caused by the same program: longer than its time slice.
+/// How soon after a rest a wait counts as caused by the same program: longer than its time slice.
 const AGAIN: u64 = 20_000;
 
 /// Until when to stay on one thread, and how long the last rest was; microseconds since `start`.
@@ -27,15 +27,25 @@ pub(super) fn is_crowded() -> bool {
     until != 0 && now() < until
 }
 
-/// A wait has shown that the cores are wanted: rest, twice as long if the last rest has just ended.
+/// A wait, or a core that two members share, has shown that cores are wanted. The rest is twice as long as
+/// the last if that has just ended, and half as long if it ended a while ago: chance waits, which every
+/// machine has now and then, do not add up.
 pub(super) fn report() {
     let (now, until) = (now(), UNTIL.load(Ordering::Relaxed));
     if now < until {
         return;
     }
     let last = LAST_REST.load(Ordering::Relaxed);
-    let again = until != 0 && now < until + AGAIN + 2 * last;
-    let rest = if again { (2 * last).min(REST[1]) } else { REST[0] };
+    let rest = if until == 0 {
+        REST[0]
+    } else if now < until + AGAIN {
+        2 * last
+    } else if now < until + AGAIN + 2 * last {
+        last / 2
+    } else {
+        REST[0]
+    };
+    let rest = rest.clamp(REST[0], REST[1]);
     LAST_REST.store(rest, Ordering::Relaxed);
     UNTIL.store(now + rest, Ordering::Relaxed);
 }

@@ -1,6 +1,7 @@
 //! Threads: how many a call may use, the team that runs it, rows that its members exchange step by
 //! step, and requests to stop.
 
+mod cores;
 mod crowd;
 mod exchange;
 mod team;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use super::crowd;
+use super::{cores, crowd};
 use crate::machine::lists::Listed;
 
 /// Iterations of the spinning loop before a waiting thread sleeps: about 20 us.
@@ -130,6 +130,7 @@ impl Team {
             work,
             pending: AtomicUsize::new(workers.len()),
             caller: thread::current(),
+            core: cores::current(),
             panic: Mutex::new(None),
         };
         for worker in workers {
@@ -167,7 +168,8 @@ pub fn for_each<S: Send>(threads: usize, states: &mut [S], work: impl Fn(usize, 
     Team::gather(threads.min(states.len())).for_each(states, work);
 }
 
-/// Waits for `done`, asleep after a short spin; whoever makes it true unparks this thread.
+/// Waits for `done`: spins, then offers its core to others, then sleeps, not early, for a thread may wake
+/// on another's core. Whoever makes it true unparks this thread.
 fn wait(done: impl Fn() -> bool) {
     for _ in 0..SPINS {
         if done() {
@@ -175,8 +177,13 @@ fn wait(done: impl Fn() -> bool) {
         }
         std::hint::spin_loop();
     }
+    let start = Instant::now();
     while !done() {
-        thread::park();
+        if start.elapsed() < LATE {
+            thread::yield_now();
+        } else {
+            thread::park();
+        }
     }
 }
 
@@ -188,6 +195,8 @@ struct Job<'a> {
     /// Helpers that have not finished.
     pending: AtomicUsize,
     caller: Thread,
+    /// The core on which the caller has made it.
+    core: Option<usize>,
     panic: Mutex<Option<Panic>>,
 }
 
@@ -225,12 +234,20 @@ impl Worker {
         let seat = Arc::new(Seat::default());
         let of_worker = seat.clone();
         let body = move || {
+            let allowed = cores::allowed();
             let mut spins = 0;
             loop {
                 let job = of_worker.job.swap(std::ptr::null_mut(), Ordering::Acquire);
                 // SAFETY: `Team::run` stores a pointer to a job that it keeps alive until `pending`
                 // is zero, to which this worker's share is added below, after its last use of it.
                 if let Some(job) = unsafe { job.as_ref() } {
+                    // Linux wakes a worker on its caller's core, where both take turns, if it does not
+                    // know of another that is idle: in many virtual machines it never does.
+                    if let Some(core) = job.core.filter(|_| cores::current() == job.core)
+                        && !cores::leave(core, &allowed)
+                    {
+                        crowd::report();
+                    }
                     job.run(number);
                     let caller = job.caller.clone();
                     if job.pending.fetch_sub(1, Ordering::Release) == 1 {
