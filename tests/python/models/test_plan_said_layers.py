@@ -69,6 +69,21 @@ def test_layers_train_to_the_same_bits(kind, dtype, monkeypatch):
         np.testing.assert_array_equal(own, wanted)
 
 
+def test_statistics_are_asked_for_before_any_call(monkeypatch):
+    def build():
+        layer = layers.Normalization()
+        layer.adapt(np.random.default_rng(1).normal(2, 3, size=(40, 6, 5)))
+        return keras.Sequential([keras.Input((6, 5)), layer, LSTM(4), Dense(3)])
+
+    x, y = data()
+    same(build, x, y, monkeypatch)
+    monkeypatch.setenv("FERRNN_PLAN", "1")
+    model = build()
+    model.compile("adam", "mse")
+    assert all(node.back is None for node in model.explain_plan())
+    assert np.all(np.isfinite(model.layers[0](x)))
+
+
 def test_statistics_may_be_adapted_between_calls(monkeypatch):
     results = []
     for planned in ("1", "0"):

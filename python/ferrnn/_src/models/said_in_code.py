@@ -101,6 +101,8 @@ class SaidLayer(WrittenLayer):
 
     def _code(self, training: bool, masks: list[int]) -> Code:
         step = self._step
+        if type(step.layer) is Normalization:
+            step.layer.mean_and_spread()  # which it keeps, as code that is recorded must not
 
         def code(trace: CellTrace, given: Any, states: Any) -> tuple[Any, tuple[Any, ...]]:
             values: list[Any] = [None] * self._count
