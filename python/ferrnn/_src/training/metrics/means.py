@@ -103,6 +103,13 @@ class Mean(Weighted):
         """Adds values `[batch, ...]`."""
         self._gather(as_float(values), sample_weight)
 
+    def reset_state(self) -> None:
+        """Resets to the state without batches."""
+        if type(self) is Mean and not self._variables:  # as before each batch of `train_on_batch`
+            self.put(0.0, 0.0)
+        else:
+            super().reset_state()
+
     def result(self) -> float:
         """The mean since the last reset; 0 before the first batch."""
         return self._mean
