@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class AppliedFunction(AppliedToRows):
     """An activation of a user's, behind what the engine computes."""
 
     __slots__ = ("_dtype", "_shape", "_written")
+
+    why: ClassVar[str | None] = None  # mostly a program
 
     def __init__(self, function: Any, shape: Shape, dtype: str) -> None:
         super().__init__(activations.differentiable(function))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -292,6 +292,7 @@ class AppliedToRows:
     weights: tuple[Parameter, ...] = ()
     bare: tuple[Parameter, ...] = ()
     waits = False
+    why: ClassVar[str | None] = "its activation is computed in NumPy"  # as a part of a plan
 
     def collects(self, training: bool) -> bool:
         """Whether it may add to the loss: never."""

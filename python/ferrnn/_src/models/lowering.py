@@ -14,8 +14,8 @@ from ferrnn._src.models.attention_parts import attends, attention
 from ferrnn._src.models.expanding import code_of, expanded
 from ferrnn._src.models.functions import Part
 from ferrnn._src.models.graph import Graph
-from ferrnn._src.models.handed_back import AppliedToRows, HandedBack
-from ferrnn._src.models.parts import ACTIVATION, WITHOUT_MASKS, gives_mask, native
+from ferrnn._src.models.handed_back import HandedBack
+from ferrnn._src.models.parts import WITHOUT_MASKS, gives_mask, native
 from ferrnn._src.models.written_cells import runs_users_cell
 from ferrnn._src.programs.settings import Kept
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
@@ -46,7 +46,8 @@ def lowered(model: Any, plain: Collection[type]) -> Lowering:
         _note_ends(graph, low, reached)
     if inlined and low.masked:
         low.nodes.append(Node(model.name, _MASKS))
-    if all(node.back is not None or node.why is not None for node in low.nodes):
+    inside = any(part[0] != "handed back" for part, *_ in low.parts)
+    if not inside and all(node.back is not None or node.why is not None for node in low.nodes):
         low.nodes = [Node(node.name, node.why or node.back) for node in low.nodes]
     return low
 
@@ -141,10 +142,8 @@ def _lower_step(
         low.mask_as(given[0], found)
         return [found]
     if not isinstance(found, str):
-        numpy = any(
-            part[0] == "handed back" and type(part[1]) is AppliedToRows for part, _ in found
-        )
-        low.nodes.append(Node(path, None, ACTIVATION if numpy else None))
+        backs = (part[1].why for part, _ in found if part[0] == "handed back")
+        low.nodes.append(Node(path, None, next((why for why in backs if why), None)))
         return _added(step, low, given, found)
     why = _not_handed_back(step, low, given)
     stays = _keeps_mask(step, low, given) if why is None else why

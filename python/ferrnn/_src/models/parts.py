@@ -28,6 +28,7 @@ from ferrnn._src.layers.reshaping import Flatten, RepeatVector, Reshape
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.functions import Part, user_activation, why_not_plain
 from ferrnn._src.models.handed_back import AppliedToRows
+from ferrnn._src.models.penalized import Penalized
 from ferrnn._src.models.recurrent_parts import (
     bidirectional,
     recurrent,
@@ -37,7 +38,7 @@ from ferrnn._src.models.recurrent_parts import (
 from ferrnn._src.training.plan_parts import Lowering
 
 # The reason for a layer whose product the engine computes.
-ACTIVATION: Final = "its activation is computed in NumPy"
+_ACTIVATION: Final = AppliedToRows.why or ""
 
 # Activations whose derivatives the engine has when they are not part of a product.
 _ACTIVATIONS = frozenset(("tanh", "sigmoid", "relu", "elu", "softmax"))
@@ -67,12 +68,21 @@ def gives_mask(layer: Any, masks: Sequence[int | None]) -> bool:
 
 def native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     """The parts of a layer, or the reason why it has none."""
+    found, layer = _unpenalized(step, low, given), step.layer
+    if layer.activity_regularizer is None or isinstance(found, str):
+        return found
+    penalized = Penalized(layer, step.node.output_tensors[0].shape, low)
+    low.handed_back.append(penalized)
+    return [*found, (("handed back", penalized, [], True, 1), [])]
+
+
+def _unpenalized(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     node, layer = step.node, step.layer
     taken = node.input_tensors[0].dtype
     why = None
     if node.mask is not None:
         why = "it is called with a mask"
-    elif layer.activity_regularizer is not None:
+    elif layer.activity_regularizer is not None and _gives_more(step):
         why = "it has an activity regularizer"
     elif type(layer) in _JOINS:
         return _join(step, low, given)
@@ -90,6 +100,11 @@ def native(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
     if why is None and type(layer) is TimeDistributed:
         return _distributed(step, low, given[0] in low.masked)
     return why or user_activation(step, low) or _part(layer, low)
+
+
+def _gives_more(step: Any) -> bool:
+    """Whether a layer gives several values, or its value is that of several."""
+    return len(step.node.output_tensors) > 1 or type(step.layer) in _JOINS
 
 
 def _part(layer: Any, low: Lowering) -> list[Part] | str:
@@ -232,7 +247,7 @@ def _convolution(layer: Any, low: Lowering) -> list[Part] | str:
     if layer.groups > 1:
         return f"it has groups={layer.groups}"
     if type(function) is not Function or not function.native:
-        return ACTIVATION
+        return _ACTIVATION
     _, features, filters = layer.kernel.shape
     part = ("convolution", windows, function.__name__, features, filters, bias is not None)
     return [(part, [layer.kernel, *(() if bias is None else (bias,))])]
