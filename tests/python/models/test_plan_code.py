@@ -305,8 +305,8 @@ class OfWords(Writer):
         return super().call(self.words(inputs), states, return_state, training)
 
 
-@pytest.mark.parametrize("called", [False, True])
-def test_models_of_words_are_planned(called, monkeypatch):
+@pytest.mark.parametrize("first", ["nothing", "a call", "build"])
+def test_models_of_words_are_planned(first, monkeypatch):
     """They are built with zeros, which are no ids."""
     x, y = np.random.default_rng(1).integers(0, 9, (29, 6)).astype("int32"), data()[1]
     calls, alone = [], OfWords.loss_and_gradients
@@ -321,12 +321,15 @@ def test_models_of_words_are_planned(called, monkeypatch):
         monkeypatch.setenv("FERRNN_PLAN", planned)
         keras.utils.set_random_seed(3)
         model = OfWords()
-        if called:
+        if first == "a call":
             model(x[:2])
+        elif first == "build":
+            model.build((None, 6))
         model.compile("adam", "mse")
-        losses = model.fit(x, y, batch_size=8, verbose=0, epochs=2).history["loss"]
+        losses = model.fit(x, y, batch_size=8, verbose=0, epochs=3).history["loss"]
         results.append([*losses, *model.get_weights()])
-        assert bool(calls) is (planned == "0")
+        assert len(calls) == (12 if planned == "0" else 0)
+        calls.clear()
     for own, other in zip(*results, strict=True):
         np.testing.assert_array_equal(own, other)
 

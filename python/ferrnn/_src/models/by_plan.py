@@ -35,6 +35,7 @@ class ByPlan(_Trained):
 
     _inference: tuple[int, Any, int] = (0, None, 0)  # structure version, plan, calls so far
     _called_with: Any = None  # the inputs of the first call of a user's code, without their numbers
+    _called_with_zeros = False  # by `build`, which may be of another dtype than inputs
     _expanded: Any = None  # the user's code as a graph, while it holds
 
     def _planned_outputs(self, inputs: Any) -> Any:
@@ -55,7 +56,10 @@ class ByPlan(_Trained):
 
     def arranged_inputs(self, x: Any) -> Sequence[Any] | None:
         if self._graph is None:
-            return expanding.leaves_like(self._called_with, x)
+            found = expanding.leaves_like(self._called_with, x)
+            if found is None and self._called_with_zeros:
+                self._note_inputs(x)  # for the next plan
+            return found
         if type(x) is np.ndarray:
             return [x]
         ends, parts = self._ends, flatten(x)
@@ -67,6 +71,13 @@ class ByPlan(_Trained):
         except ValueError:
             return None
         return [arranged] if ends.single else list(arranged)
+
+    def _note_inputs(self, inputs: Any) -> None:
+        """Takes inputs for those of the first call; plans of others are dropped."""
+        self._called_with, self._called_with_zeros = expanding.described(inputs), False
+        self._expanded, self._inference = None, (0, None, 0)
+        if hasattr(self, "_plans"):  # it is compiled
+            self._plans.prepared = None
 
     def structured(self, outputs: list[Any]) -> Any:
         if self._graph is None:

@@ -148,14 +148,15 @@ class Model(ByPlan, Described, Carried, Layer, Trainer):
         self.built = True
         with leaving_no_trace(self):
             self(zeros)
+        self._called_with_zeros = True
 
     def build_for(self, inputs: Any) -> None:
         several = type(inputs) is Arguments and type(self).build is Model.build
         text = any(_is_text(leaf) for leaf in flatten(inputs))  # there are no zeros for texts
         if self._graph is not None or not (several or text):
             super().build_for(inputs)
-            if self._called_with is not None:  # with zeros, which may be of another dtype
-                self._called_with = expanding.described(inputs)
+            if self._called_with_zeros:
+                self._note_inputs(inputs)
             return
         with name_scope(self.name, self):
             self._path = current_path()

@@ -25,8 +25,9 @@ _MOST = 256
 # Attributes that training sets, maybe in another thread, and no code of a layer or model reads.
 _OF_TRAINING = frozenset(
     (
-        "_called_with", "_collects", "_compile_config", "_compile_metrics", "_expanded",
-        "_inference", "_initial_epoch", "_loss", "_loss_mean", "_loss_means", "_metrics",
+        "_called_with", "_called_with_zeros", "_collects", "_compile_config", "_compile_metrics",
+        "_expanded", "_inference", "_initial_epoch", "_loss", "_loss_mean", "_loss_means",
+        "_metrics",
         "_own_logs", "_packed", "_plans", "_prepared", "_regularized", "_trained", "history",
         "jit_compile", "loss", "optimizer", "run_eagerly", "steps_per_execution",
         "stop_evaluating", "stop_predicting", "stop_training",
