@@ -26,33 +26,15 @@ _KINDS = 4
 class TestingPlan:
     """The layers of a model in the engine, by which it is judged; a `TrainingPlan` is more."""
 
-    __slots__ = ("_judges", "_like", "_model", "_refused", "_seen", "lowering", "native", "written")
+    __slots__ = ("_judges", "_like", "_model", "_refused", "lowering", "native", "written")
 
     def __init__(self, model: Planned, lowering: Lowering, native: Plan) -> None:
         self._model, self.lowering, self.native = model, lowering, native
         self._judges = Judges(model, lowering)
         self._refused = False
-        self._seen: tuple[Any, list[Array] | None] = (None, None)  # by `takes`
         # How samples are judged, by `_kind_of`: the judge without arrays, the shapes of these.
         self._like: dict[Any, tuple[Judge, Sequence[int], Sequence[int] | None]] = {}
         self.written: list[Parameter] = []
-
-    def takes(self, samples: Batch) -> bool:
-        """Whether the inputs of these samples, a batch or all, can be read where they are."""
-        if self._refused:
-            return False
-        if _kind_of(samples) in self._like:
-            return True
-        x = samples[0]
-        self._seen = (x, read_inputs(self.lowering, self._model.arranged_inputs(x)))
-        return self._seen[1] is not None
-
-    def _read(self, x: Any) -> list[Array] | None:
-        """The inputs as the engine reads them in place, or None if it cannot."""
-        (known, read), self._seen = self._seen, (None, None)
-        if known is not x or read is None:
-            read = read_inputs(self.lowering, self._model.arranged_inputs(x))
-        return read
 
     def tests(self, batches: Pass, most: int) -> Generator[Work, None, int]:
         """Evaluates at most that many batches, as time permits; returns how many.
@@ -103,7 +85,7 @@ class TestingPlan:
                 return [x], None
             weights = [None if own is None else weight.reshape(own)]
             return [x], judge.of([y.reshape(shape)], weights)
-        read = self._read(x)
+        read = read_inputs(self.lowering, self._model.arranged_inputs(x))
         if read is None:
             return None
         found = self._judges.judge(read, y, weight, len(read[0]) if rows is None else rows)

@@ -232,15 +232,14 @@ class EpochLoop:
         It takes as many steps at a time as no callback needs to see one by one. The rest of the
         pass, or what the plan does not take, is left to `_train`.
         """
-        model = self.model
-        plan = model.training_plan(fresh=self._watched)
-        while plan is not None:
+        model, fresh = self.model, self._watched
+        while True:
             left = batches.left if self.steps is None else self.steps - self.step
             left = min(left, batches.left)
-            if not left or not plan.takes(batches.samples.arrays):
+            if not left:
                 break
-            told.begin(self.step)
-            plan = model.training_plan()  # a callback may have changed the model
+            told.begin(self.step)  # a callback may change the model
+            plan, fresh = model.training_plan(fresh=fresh), False
             if plan is None:
                 break
             most = min(left, told.unheard(self.step))
@@ -254,7 +253,6 @@ class EpochLoop:
             self.step = last + 1
             if over and model.stop_training:
                 return True
-            plan = model.training_plan()
         return False
 
     def _batches_of_epoch(self, step: int) -> Iterator[Batch]:

@@ -77,13 +77,13 @@ class Validation:
         model: Trained, batches: Pass, told: Told, limit: int | None
     ) -> Generator[Work, None, int]:
         """Takes batches of a pass by the model's plan, as far as it goes; returns their number."""
-        plan, count = model.testing_plan(batches.left), 0
-        while plan is not None:
+        count = 0
+        while True:
             left = batches.left if limit is None else min(limit - count, batches.left)
-            if left <= 0 or not plan.takes(batches.samples.arrays):
+            if left <= 0:
                 break
-            told.begin(count)
-            plan = model.testing_plan(0)  # a callback may have changed the model
+            told.begin(count)  # a callback may change the model
+            plan = model.testing_plan(0 if count else batches.left)
             if plan is None:
                 break
             done = yield from plan.tests(batches, min(left, told.unheard(count)))
