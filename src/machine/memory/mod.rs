@@ -76,7 +76,13 @@ impl Block {
         let align = if bytes < HUGE_PAGE { ALIGN } else { HUGE_PAGE };
         let layout = Layout::from_size_align(bytes, align).map_err(|_| Error::Memory(bytes))?;
         // SAFETY: `bytes` is not zero, see `Buffer::unfilled` and `check_available`.
-        let at = NonNull::new(unsafe { alloc(layout) }).ok_or(Error::Memory(bytes))?;
+        let allocated = || NonNull::new(unsafe { alloc(layout) });
+        // What the pool keeps may be what is missing.
+        let again = || {
+            clear_buffers();
+            allocated()
+        };
+        let at = allocated().or_else(again).ok_or(Error::Memory(bytes))?;
         if bytes >= HUGE_PAGE {
             ask_for_huge_pages(at, bytes);
         }
