@@ -91,6 +91,35 @@ np.testing.assert_array_equal(layer(inputs), expected(inputs, initial_state=stat
     assert done.returncode == 0, done.stderr
 
 
+POOL = """
+import resource
+import numpy as np
+import ferrnn
+
+ferrnn.set_num_threads(1)
+layer = ferrnn.layers.LSTM(64, return_sequences=True)
+
+def trained(rows):
+    layer.forward(np.ones((rows, 1000, 8), "f4"), ferrnn.Call(training=True, differentiable=True))
+
+def used():
+    return int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+
+before = used()
+trained(256)
+assert used() - before > 300 << 20, "the pool keeps nothing"
+limit = used() + (200 << 20)
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+trained(280)  # 410 MiB in one piece
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+def test_memory_that_the_pool_keeps_is_not_missing():
+    done = run(POOL)
+    assert done.returncode == 0, done.stderr
+
+
 PLANS = f"""
 from ferrnn import ops
 LIMIT = {LIMIT}
