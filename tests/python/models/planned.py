@@ -49,3 +49,37 @@ def same(build, x, y, monkeypatch, **options):
         np.testing.assert_array_equal(own.numpy(), other.numpy())
     assert any(np.any(weight) for weight in ours.get_weights())
     return ours
+
+
+def check_step(model, step, loss, rtol=1e-6):
+    """Compares what `step()` of plain descent at rate 1 takes off the weights with differences.
+
+    `loss()` is that of the weights as they are; weights that are not trained must stay.
+    """
+    before = model.get_weights()
+    step()
+    gradients = [old - new for old, new in zip(before, model.get_weights(), strict=True)]
+    random = np.random.default_rng(1)
+    for at, (weight, gradient) in enumerate(zip(model.weights, gradients, strict=True)):
+        direction, values = random.normal(size=gradient.shape), []
+        for sign in (1e-6, -1e-6):
+            moved = [*before]
+            moved[at] = before[at] + sign * direction
+            model.set_weights(moved)
+            values.append(loss())
+        assert np.any(gradient) == weight.trainable
+        slope = (values[0] - values[1]) / 2e-6 * weight.trainable
+        np.testing.assert_allclose(np.vdot(gradient, direction), slope, rtol, 1e-3 * rtol)
+
+
+def steps_of_calls(monkeypatch):
+    """The number of steps that each call of the engine takes from now on."""
+    taken, steps = [], TrainingPlan.steps
+
+    def counted(self, batches, most, finite):
+        done, loss = yield from steps(self, batches, most, finite)
+        taken.append(done)
+        return done, loss
+
+    monkeypatch.setattr(TrainingPlan, "steps", counted)
+    return taken

@@ -5,9 +5,8 @@ import pytest
 
 import ferrnn as keras
 from ferrnn import layers, ops
-from ferrnn._src.training.planning import TrainingPlan
 from ferrnn.layers import LSTM, Dense
-from models.planned import data, same, trained
+from models.planned import data, same, steps_of_calls, trained
 
 
 class Sorted(layers.Layer):
@@ -279,14 +278,7 @@ def test_models_without_a_layer_of_the_engine_have_no_plan(monkeypatch):
 
 @pytest.mark.parametrize("alone", [False, True])
 def test_layers_of_ferrnn_that_are_handed_back_leave_many_steps_to_one_call(alone, monkeypatch):
-    calls, steps = [], TrainingPlan.steps
-
-    def counted(self, batches, most, finite):
-        done, loss = yield from steps(self, batches, most, finite)
-        calls.append(done)
-        return done, loss
-
-    monkeypatch.setattr(TrainingPlan, "steps", counted)
+    calls = steps_of_calls(monkeypatch)
     body = recurrent_before(layers.DepthwiseConv1D(2))
     if alone:
         body = HANDED_BACK["own"]

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn._src.training.planning import TrainingPlan
 from ferrnn.layers import LSTM, Dense
-from models.planned import data, same, trained
+from models.planned import data, same, steps_of_calls, trained
 
 CELLS = ["SimpleRNN", "LSTM", "GRU", "CoupledLSTM", "MinimalGatedUnit", "PeepholeLSTM"]
 
@@ -259,14 +258,7 @@ def test_callbacks_that_look_at_batches_see_each(monkeypatch):
 
 
 def test_checkpoints_after_epochs_leave_whole_epochs_to_the_plan(tmp_path, monkeypatch):
-    calls, steps = [], TrainingPlan.steps
-
-    def counted(self, batches, most, finite):
-        done, loss = yield from steps(self, batches, most, finite)
-        calls.append(done)
-        return done, loss
-
-    monkeypatch.setattr(TrainingPlan, "steps", counted)
+    calls = steps_of_calls(monkeypatch)
     keeper = keras.callbacks.BackupAndRestore(tmp_path / "backup")
     same(recurrent(), *data(), monkeypatch, callbacks=[keeper])
     assert sum(calls) == 12

@@ -85,14 +85,14 @@ def _starts_from_zero(cell: Any, dtype: str) -> bool:
     if by_state_size(cell):
         return True
     own = getattr(cell.get_initial_state, "__func__", None)
-    if not isinstance(own, types.FunctionType):
+    if not isinstance(own, types.FunctionType) or own.__closure__:
         return False
     for name in names_in(own.__code__):
-        if name in own.__globals__ and isinstance(own.__globals__[name], types.FunctionType):
+        if name in ("getattr", "__dict__", "vars"):
             return False
-        if name in ("getattr", "super", "__dict__", "vars"):
-            return False
-        leaves = flatten(getattr(cell, name, None))
+        around = own.__globals__.get(name)
+        leaves = [] if isinstance(around, types.ModuleType) else flatten(around)
+        leaves += flatten(getattr(cell, name, None))
         if not all(isinstance(leaf, _PLAIN) for leaf in leaves):
             return False
     return not any(np.any(state) for state in initial_state(cell, 2, dtype))
