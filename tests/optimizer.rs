@@ -9,7 +9,8 @@ use ferrnn::machine::simd::Level;
 use ferrnn::machine::threads;
 use ferrnn::training::optimizer::{Rule, Target, squared_norm, update};
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
+    Rule::Handed,
     Rule::Descent { rate: 0.1 },
     Rule::Momentum { rate: 0.03, momentum: 0.9, nesterov: false },
     Rule::Momentum { rate: 0.03, momentum: 0.8, nesterov: true },
@@ -73,6 +74,10 @@ macro_rules! element_by_element {
                     let before = state.weight[n];
                     let w = decay.map_or(before, |decay| before - before * decay as $type);
                     state.weight[n] = match rule {
+                        Rule::Handed => {
+                            state.slots[0][n] = gradient[n];
+                            before
+                        }
                         Rule::Descent { rate } => w - g * rate as $type,
                         Rule::Momentum { rate, momentum, nesterov } => {
                             let (step, kept) = (g * rate as $type, momentum as $type);

@@ -89,12 +89,13 @@ macro_rules! reads {
 
 reads!(f32, f64);
 
-/// `("sgd", momentum, nesterov)`, `("adam", beta_1, beta_2, epsilon, amsgrad)`,
+/// `("handed",)`, `("sgd", momentum, nesterov)`, `("adam", beta_1, beta_2, epsilon, amsgrad)`,
 /// `("nadam", beta_1, beta_2, epsilon)` or `("rmsprop", rho, momentum, epsilon, centered)`.
 pub(super) fn rule(said: &Bound<'_, PyTuple>) -> PyResult<Rule> {
     let kind = said.get_item(0)?.extract::<String>()?;
     let rate = 0.0;
     match kind.as_str() {
+        "handed" => Ok(Rule::Handed),
         "sgd" => {
             let (_, momentum, nesterov) = said.extract::<(String, f64, bool)>()?;
             Ok(if momentum == 0.0 {
@@ -118,7 +119,7 @@ pub(super) fn rule(said: &Bound<'_, PyTuple>) -> PyResult<Rule> {
                 said.extract::<(String, f64, f64, f64, bool)>()?;
             Ok(Rule::MeanSquare { rate, rho, momentum, epsilon, centered })
         }
-        other => Err(Error::value("rule", "sgd, adam, nadam or rmsprop", other).into()),
+        other => Err(Error::value("rule", "handed, sgd, adam, nadam or rmsprop", other).into()),
     }
 }
 

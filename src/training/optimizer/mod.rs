@@ -134,6 +134,7 @@ impl<T: Element> Kernel<T> for Update<'_, '_, T> {
     fn run<S: Simd<T>>(self, s: S) {
         let Self { rule, decay, target } = self;
         match rule {
+            Rule::Handed => target.slots[0].copy_from_slice(target.gradient),
             Rule::Descent { rate } => descend(s, target, decay, rate),
             Rule::Momentum { rate, momentum, nesterov: false } => {
                 roll::<T, S, false>(s, target, decay, rate, momentum);

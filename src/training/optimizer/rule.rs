@@ -3,6 +3,8 @@
 /// How weights move.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
+    /// No weight moves: the gradient goes to a slot, for whoever makes the update.
+    Handed,
     /// `w -= rate g`
     Descent {
         /// The learning rate.
@@ -74,6 +76,7 @@ impl Rule {
             Self::Nadam { betas, epsilon, .. } => {
                 Self::Nadam { rate, ahead, correction, betas, epsilon }
             }
+            Self::Handed => self,
             Self::Descent { .. } => Self::Descent { rate },
             Self::Momentum { momentum, nesterov, .. } => {
                 Self::Momentum { rate, momentum, nesterov }
@@ -92,7 +95,7 @@ impl Rule {
     pub fn slots(self) -> usize {
         match self {
             Self::Descent { .. } => 0,
-            Self::Momentum { .. } => 1,
+            Self::Momentum { .. } | Self::Handed => 1,
             Self::Nadam { .. } => 2,
             Self::Adam { amsgrad, .. } => 2 + usize::from(amsgrad),
             Self::MeanSquare { momentum, centered, .. } => {

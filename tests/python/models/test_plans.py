@@ -330,5 +330,5 @@ def test_the_report_names_what_is_not_planned():
     assert str(report).splitlines() == [
         "lstm  not planned: it has stateful=True, and return_state=True or any number of rows",
         "own   not planned: plans do not support Own",
-        "ftrl  not planned: plans do not support the rule of Ftrl",
+        "ftrl  Python, from the engine: plans do not support the rule of Ftrl",
     ]

@@ -10,7 +10,7 @@ from ferrnn._src.programs.lowering import switched_off
 from ferrnn._src.training.optimizers.optimizer import Optimizer
 from ferrnn._src.training.samples import Batch
 from ferrnn._src.tree.types import Array, Shape
-from ferrnn._src.weights.parameter import Parameter
+from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn._src.weights.random import SeedGenerator
 
 
@@ -246,6 +246,9 @@ class Planned(Protocol):
     def bind_outputs(self) -> Sequence[int]:
         """Lets the loss know of the outputs; gives the places of those that have one."""
 
+    def _update(self, grads: Gradients) -> None:
+        """Lets the optimizer update the weights."""
+
     def _loss_of(self, batch: Batch, outputs: Any, mask: Any, added: float) -> tuple[float, Any]:
         """The loss of a batch and its vjp."""
 
@@ -268,7 +271,7 @@ def explained(model: Planned, lowering: Lowering) -> list[Node]:
         nodes.insert(0, Node("plan", "the model was compiled with run_eagerly=True"))
     optimizer = model.optimizer
     if isinstance(optimizer, Optimizer):
-        nodes.append(Node(optimizer.name, optimizer.unplanned()))
+        nodes.append(Node(optimizer.name, None, optimizer.in_python()))
     else:
         nodes.append(Node("optimizer", f"it is {optimizer!r}"))
     several = len(lowering.outputs) > 1 and model._loss is not None

@@ -34,7 +34,7 @@ _LASTS, _MOST_LOST = 16, 3
 class TrainingPlan(TestingPlan):
     """Steps of one model; `explained` must have found it covered, its optimizer is built."""
 
-    __slots__ = ("_ahead", "_bound", "_slots", "_trained")
+    __slots__ = ("_ahead", "_bound", "_gradients", "_slots", "_trained")
 
     def __init__(
         self, model: Planned, lowering: Lowering, shared: dict[Any, Plan] | None = None
@@ -43,7 +43,7 @@ class TrainingPlan(TestingPlan):
         numbers = [at for at, each in enumerate(lowering.weights) if id(each) in known]
         self._trained = [lowering.weights[at] for at in numbers]
         slots = model.optimizer._state.slots
-        self._slots = [slots[weight] for weight in self._trained]
+        self._slots = [slots.get(weight, ()) for weight in self._trained]
         double = lowering.dtype == "float64"
         given = (lowering.parts, numbers, lowering.ends, double)
         if shared is None or lowering.handed_back:
@@ -57,12 +57,15 @@ class TrainingPlan(TestingPlan):
         self.written = [*self._trained, *(slot for own in self._slots for slot in own)]
         self.written += dict.fromkeys(lowering.followed)
         self._ahead = _AT_FIRST
+        # For the optimizer, if Python makes the updates.
+        self._gradients: list[Array] = []
         self._bound = [weight for weight in self._trained if weight.constraint is not None]
 
     @property
     def _followed(self) -> bool:
         """Whether Python does something after each step, or sees that weights have changed."""
-        by_python = bool(self._bound) or self._model.optimizer.use_ema
+        optimizer = self._model.optimizer
+        by_python = bool(self._bound) or optimizer.use_ema or optimizer.in_python() is not None
         return by_python or any(each.waits for each in self.lowering.handed_back)
 
     def runs(self, lowering: Lowering) -> bool:
@@ -165,7 +168,15 @@ class TrainingPlan(TestingPlan):
     def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
         """The weights and the slots, for a holder of `one_version`."""
         weights = [weight._data for weight in self.lowering.weights]
+        if self._model.optimizer.in_python() is not None:
+            return weights, [[gradient] for gradient in self._handed()]
         return weights, [[slot._data for slot in own] for own in self._slots]
+
+    def _handed(self) -> list[Array]:
+        """Arrays for the gradients that the engine hands over."""
+        if not self._gradients:
+            self._gradients = [np.zeros(each.shape, each.dtype) for each in self._trained]
+        return self._gradients
 
     def _worked(self, work: Work) -> Generator[Work, None, tuple[int, float]]:
         try:
@@ -228,8 +239,17 @@ class TrainingPlan(TestingPlan):
         return masks[0] if len(masks) == 1 else masks
 
     def _finish_step(self) -> None:
-        """Averages the weights that a step has moved, and applies their constraints."""
+        """Averages the weights that a step has moved, and applies their constraints.
+
+        Or makes the update, of which these are a part, by the gradients that were handed over.
+        """
         optimizer = self._model.optimizer
+        if optimizer.in_python() is not None:
+            grads = Gradients()
+            for weight, gradient in zip(self._trained, self._handed(), strict=True):
+                grads.add(weight, gradient)
+            self._model._update(grads)
+            return
         if optimizer.use_ema:
             optimizer.average_step()
         for weight in self._bound:

@@ -202,10 +202,14 @@ class Steps(Measuring):
             return planned
         value, grads = self.loss_and_gradients(batch)
         if grads is not None:
-            if getattr(self.optimizer, "loss_scale_factor", None) is not None:
-                grads = grads.times(self.optimizer.loss_scale_factor)  # as of the scaled loss
-            self.optimizer.apply(grads, self._trained)
+            self._update(grads)
         return value
+
+    def _update(self, grads: Gradients) -> None:
+        """Lets the optimizer update the weights."""
+        if getattr(self.optimizer, "loss_scale_factor", None) is not None:
+            grads = grads.times(self.optimizer.loss_scale_factor)  # as of the scaled loss
+        self.optimizer.apply(grads, self._trained)
 
     def loss_and_gradients(self, batch: Batch) -> tuple[float, Gradients | None]:
         """The loss of a batch and its gradients, penalties included; for a prepared model.

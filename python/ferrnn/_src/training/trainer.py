@@ -230,14 +230,13 @@ class Trainer(Steps):
     def _prepare_training(self, source: Source | Any, *, fresh: bool = True) -> None:
         """Builds the model and the optimizer's slots, before the first callback is called.
 
-        With `fresh`, the plan of a model is made anew; so it is if the optimizer's settings have
-        changed.
+        With `fresh`, the plan of a model is made anew.
         """
         if not self.built or self._makes_weights_late():
             self._make_weights(source.first() if isinstance(source, Source) else source)
         key = (structure_version(), id(self.optimizer))
         if key == self._prepared:
-            if fresh or (self._plans.plan is not None and self.optimizer.unplanned() is not None):
+            if fresh:
                 self.training_plan(fresh=True)
             return
         weights = self.trainable_weights

@@ -40,8 +40,13 @@ class Ahead:
         """The name and numbers of the rule, or None if plans do not support it."""
         return None
 
-    def unplanned(self) -> str | None:
-        """The reason why plans cannot make the updates, or None if they can."""
+    def in_python(self) -> str | None:
+        """The reason why Python makes the updates of plans, or None if the engine does.
+
+        >>> from ferrnn.optimizers import SGD
+        >>> SGD(gradient_accumulation_steps=2).in_python()
+        'SGD has gradient_accumulation_steps=2'
+        """
         kind = type(self).__name__
         if self.engine_rule() is None:
             return f"plans do not support the rule of {kind}"
@@ -53,9 +58,10 @@ class Ahead:
         return None
 
     def engine_way(self) -> Way:
-        """The current rule and clipping."""
+        """The current rule and clipping: to hand the gradients over if Python makes the updates."""
         rule, clipping = self.engine_rule(), self._clipping
-        assert rule is not None, "asked of an optimizer that `unplanned` refuses"
+        if rule is None or self.in_python() is not None:
+            return ("handed",), None
         if clipping.value is not None:
             return rule, ("value", float(clipping.value))
         if clipping.global_norm is not None:
@@ -68,6 +74,8 @@ class Ahead:
         At most `count`, but only the next one for a user's schedule or function, which must be
         called update by update.
         """
+        if self.in_python() is not None:
+            return [0.0], None
         start, given = self._iterations.item(), self._learning_rate
         if isinstance(given, Setting):
             rates = [given.item()] * count
@@ -90,7 +98,7 @@ class Ahead:
 
     def engine_passed(self, place: tuple[Any, ...], count: int) -> None:
         """Counts updates that a plan made from `place` on; calling it twice counts them once."""
-        if count:
+        if count and self.in_python() is None:
             done = place[0] + count
             self._step = done
             self._iterations.put(done)

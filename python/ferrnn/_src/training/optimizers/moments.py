@@ -98,6 +98,8 @@ class Nadam(Optimizer):
         return (*super().engine_place(), self._product.item())
 
     def engine_passed(self, place: tuple[Any, ...], count: int) -> None:
+        if self.in_python() is not None:
+            return
         first, product = place[0] + 1, place[1]
         self._product.put(product)
         for step in range(first, first + count):
