@@ -194,7 +194,7 @@ fn chain([rows, features, units]: [usize; 3]) {
     };
     let lstm = Weights::new(CellKind::Lstm, Options::default(), features, units, raw).unwrap();
     let embedding = embedding::Weights::new([50, features], &numbers(50 * features, 1.0), true);
-    let normalization = normalization::Weights::new(None, units, 1e-3, None, None).unwrap();
+    let normalization = normalization::Weights::new(None, units, (1e-3, true), None, None).unwrap();
     let head =
         dense::Weights::new(None, Activation::Linear, [units, 10], &numbers(units * 10, 0.1), None);
     let parts = [
@@ -213,7 +213,7 @@ fn chain([rows, features, units]: [usize; 3]) {
 
 /// Forward and backward.
 fn normalize([rows, features]: [usize; 2]) {
-    let weights = normalization::Weights::new(None, features, 1e-3, None, None).unwrap();
+    let weights = normalization::Weights::new(None, features, (1e-3, true), None, None).unwrap();
     let inputs = numbers(rows * features, 1.0);
     let d_outputs = numbers(rows * features, 1.0);
     let mut kept = vec![0.0; rows * normalization::KEPT];

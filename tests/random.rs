@@ -1,6 +1,7 @@
-//! Dropout masks: the numbers of NumPy's Philox.
+//! Dropout masks: the numbers of NumPy's Philox. Normal numbers: their distribution.
 
 use ferrnn::training::dropout::dropout_mask;
+use ferrnn::training::normal::normal;
 
 /// The first 32-bit numbers, by the threshold that each of them just passes.
 fn numbers(seed: u64, call: u64, count: usize) -> Vec<u64> {
@@ -48,4 +49,42 @@ fn entries_are_zero_or_the_scale() {
     let kept = mask.iter().filter(|&&entry| entry.to_bits() == 1.5_f32.to_bits()).count();
     assert_eq!(kept + mask.iter().filter(|&&entry| entry.to_bits() == 0).count(), mask.len());
     assert!((700..800).contains(&kept), "{kept} of 1001 kept at a rate of a quarter");
+}
+
+/// How many of a million numbers are expected below `-x`, as for above `x`: `1 - erf(x / sqrt(2))` of
+/// tables, halved.
+const BEYOND: [(f64, f64); 5] =
+    [(0.0, 500_000.0), (1.0, 158_655.3), (2.0, 22_750.1), (3.0, 1349.9), (3.7, 107.8)];
+
+#[test]
+fn normal_numbers_are_distributed_as_such() {
+    let mut numbers = vec![f64::NAN; 1_000_000];
+    normal(11, 5, 1.0, &mut numbers);
+    for (x, expected) in BEYOND {
+        // Five standard deviations of the count.
+        let allowed = 5.0 * f64::sqrt(expected);
+        for sign in [-1.0, 1.0] {
+            let found = numbers.iter().filter(|&&number| sign * number > x).count() as f64;
+            assert!((found - expected).abs() < allowed, "{found} beyond {x}, expected {expected}");
+        }
+    }
+    let moment = |power: i32| numbers.iter().map(|x| x.powi(power)).sum::<f64>() / 1e6;
+    for (power, expected, allowed) in
+        [(1, 0.0, 5e-3), (2, 1.0, 7e-3), (3, 0.0, 2e-2), (4, 3.0, 5e-2)]
+    {
+        let found = moment(power);
+        assert!((found - expected).abs() < allowed, "moment {power}: {found}");
+    }
+}
+
+#[test]
+fn normal_numbers_are_those_of_their_call_in_either_type() {
+    let (mut single, mut double, mut other) = ([f32::NAN; 999], [f64::NAN; 999], [f64::NAN; 99]);
+    normal(3, 1, 1.0, &mut single);
+    normal(3, 1, 1.0, &mut double);
+    normal(3, 1, 1.0, &mut other);
+    assert!(other.iter().zip(double).all(|(x, y)| x.to_bits() == y.to_bits()));
+    assert!(single.iter().zip(double).all(|(&x, y)| x.to_bits() == (y as f32).to_bits()));
+    normal(3, 2, 1.0, &mut other);
+    assert!(other.iter().zip(double).all(|(x, y)| x.to_bits() != y.to_bits()));
 }

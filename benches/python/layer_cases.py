@@ -16,11 +16,11 @@ from ferrnn._src.native import (
     attention_forward,
     dense_backward,
     dense_forward,
-    dropout_mask,
     embedding_backward,
     embedding_forward,
     max_pool,
     max_pool_backward,
+    noise,
     normalization_backward,
     normalization_forward,
 )
@@ -189,19 +189,17 @@ def _normalizing() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
         change *= gamma * gamma
 
     yield "BatchNormalization", layers.BatchNormalization(), X, batch_forward, batch_backward
-    random = np.random.Philox(key=1)
     mask = np.ones_like(X)
 
     def dropping() -> None:
-        np.multiply(X, dropout_mask(1, 2, X.shape, 1 << 30, 1.3))
+        np.multiply(X, noise(1, 2, X.shape, 1 << 30, 1.3))
 
     yield "Dropout", layers.Dropout(0.25), X, dropping, lambda: np.multiply(D, mask)
-    numbers = np.random.Generator(random)
 
-    def noise() -> None:
-        np.add(X, numbers.standard_normal(X.shape, np.float32) * np.float32(0.1))
+    def adding() -> None:
+        np.add(X, noise(1, 2, X.shape, None, 0.1))
 
-    yield "GaussianNoise", layers.GaussianNoise(0.1), X, noise, nothing
+    yield "GaussianNoise", layers.GaussianNoise(0.1), X, adding, nothing
     yield "Masking", layers.Masking(), X, _masking, lambda: np.where(X[..., :1] > 0, D, 0)
 
 
@@ -318,7 +316,7 @@ def _attending() -> Iterator[tuple[str, Layer, Any, Run, Run]]:
     def attention(heads: int) -> tuple[Run, Run]:
         """The engine's part, forward and backward."""
         shape = (BATCH, STEPS, heads, FEATURES // heads)
-        parts = (*(each.reshape(shape) for each in (X, Y, Y)), 0.5, None)
+        parts = (*(each.reshape(shape) for each in (X, Y, Y)), 0.5, None, None)
         weights, slopes = attention_forward(parts, None)[1], D.reshape(shape)
         return (
             lambda: attention_forward(parts, None),

@@ -115,7 +115,10 @@ class EmbeddingWeights:
 
 @final
 class NormalizationWeights:
-    """A layer normalization's scale and shift, in whole vectors; frozen."""
+    """A layer normalization's scale and shift, in whole vectors; frozen.
+
+    Rows are `centered` around their mean, or around zero.
+    """
 
     def __new__(
         cls,
@@ -124,6 +127,7 @@ class NormalizationWeights:
         gamma: Array | None = None,
         beta: Array | None = None,
         double: bool = False,
+        centered: bool = True,
     ) -> NormalizationWeights: ...
 
 @disjoint_base
@@ -256,15 +260,18 @@ def normalization_backward(
 ) -> tuple[Array | None, Array | None, Array | None]:
     """Gradients of the inputs, of gamma and of beta, those that are wanted."""
 
-def dropout_mask(
+def noise(
     seed: int,
     call: int,
     shape: Sequence[int],
-    threshold: int,
+    threshold: int | None,
     scale: float,
     double: bool = False,
 ) -> Array:
-    """Zeros where a 32-bit random number of the call is below `threshold`, else `scale`."""
+    """Zeros where a 32-bit random number of the call is below `threshold`, else `scale`.
+
+    Without a threshold, normally distributed numbers of the standard deviation `scale`.
+    """
 
 def sgd_update(
     weights: list[Array],
@@ -322,27 +329,34 @@ def mean_loss(
     """
 
 def attention_forward(
-    given: tuple[Array, Array, Array, float, Array | None],
+    given: tuple[Array, Array, Array, float, Array | None, Array | None],
     mask: Mask | None = None,
     strictly: bool = True,
 ) -> tuple[Array, Array]:
     """The means of values `[samples, queries, heads, features]`, and the weights of values.
 
     `given` are query, key and value `[samples, steps, heads, features]`, what scores are multiplied
-    by, and the noise that the weights `[samples, heads, queries, values]` are multiplied by; those
-    that are given back are without it. `mask` says which values a query sees, of the shape of the
-    weights or 1 along some axes; if `strictly`, what is hidden weighs nothing, also where a query
-    sees nothing at all.
+    by, None or factors, and the noise that the weights `[samples, heads, queries, values]` are
+    multiplied by; those that are given back are without it. With factors, one or as many as there
+    are features, the scores are `sum(factors * tanh(scale * (query + key)))`. `mask` says which
+    values a query sees, of the shape of the weights or 1 along some axes; if `strictly`, what is
+    hidden weighs nothing, also where a query sees nothing at all.
     """
 
 def attention_backward(
-    given: tuple[Array, Array, Array, float, Array | None],
+    given: tuple[Array, Array, Array, float, Array | None, Array | None],
     weights: Array,
     d_outputs: Array,
     d_weights: Array | None = None,
     by_scale: bool = False,
-) -> tuple[Array, Array, Array, float]:
-    """The gradients of query, key and value, and of the scale if that is wanted, else 0."""
+) -> tuple[Array, Array, Array, float, Array]:
+    """The gradients of query, key and value, of the scale if that is wanted, and of factors."""
+
+def products(left: Array, right: Array, turned: tuple[bool, bool] = ...) -> Array:
+    """The matrices of one array times those of another, `[samples, rows, columns]` both.
+
+    What is `turned` stands for its transpose.
+    """
 
 def activate(activation: str, inputs: Array) -> Array:
     """An activation of each element, or "softmax" over the last axis."""

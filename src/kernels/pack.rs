@@ -154,6 +154,7 @@ impl<T: Element> Packed<T> {
     ///
     /// # Errors
     /// If memory runs out.
+    #[inline(never)]
     pub fn transposed(&self, columns: usize) -> Result<Self> {
         let (lanes, width) = (self.lanes, self.width);
         let (blocks, depth) = (self.depth.div_ceil(lanes), width * columns);

@@ -5,5 +5,6 @@ pub mod convolution;
 pub mod dense;
 pub mod embedding;
 pub mod normalization;
+pub mod products;
 pub mod sequence;
 pub mod stream;

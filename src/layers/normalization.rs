@@ -1,5 +1,5 @@
 //! Layer normalization of rows: `(x - mean) / sqrt(variance + epsilon) * gamma + beta`, forward and
-//! backward.
+//! backward; or with zero for the mean: `x / sqrt(mean(x²) + epsilon) * gamma + beta`.
 //!
 //! The order of every sum is fixed by the length of a row: first by lane, then over the lanes; the
 //! gradients of `gamma` and `beta` add one row after the other. So a row has the same bits alone, in
@@ -21,6 +21,8 @@ pub struct Weights<T: Element> {
     level: Level,
     features: usize,
     epsilon: T,
+    /// Whether the mean is subtracted.
+    centered: bool,
     gamma: Buffer<T>,
     beta: Buffer<T>,
     /// One for every feature, zero beyond the last.
@@ -28,14 +30,15 @@ pub struct Weights<T: Element> {
 }
 
 impl<T: Element> Weights<T> {
-    /// For rows of `features` elements; a missing scale is one, a missing shift zero.
+    /// For rows of `features` elements, which are `centered` around their mean or not; a missing scale
+    /// is one, a missing shift zero.
     ///
     /// # Errors
     /// If `features` is zero, if `gamma` or `beta` has another length, or if memory runs out.
     pub fn new(
         level: Option<Level>,
         features: usize,
-        epsilon: f64,
+        (epsilon, centered): (f64, bool),
         gamma: Option<&[T]>,
         beta: Option<&[T]>,
     ) -> Result<Self> {
@@ -61,6 +64,7 @@ impl<T: Element> Weights<T> {
             level,
             features,
             epsilon: T::of(epsilon),
+            centered,
             gamma: padded(gamma, T::ONE)?,
             beta: padded(beta, T::ZERO)?,
             ones: padded(None, T::ONE)?,
@@ -195,8 +199,10 @@ fn normalize<T: Element, S: Simd<T>>(s: S, weights: &Weights<T>, row: &mut [T]) 
     let row = s.vectors_mut(&mut row[..padded]);
     let count = s.splat(T::of(weights.features as f64));
     let mut sum = s.splat(T::ZERO);
-    for &v in &*row {
-        sum = s.add(sum, v);
+    if weights.centered {
+        for &v in &*row {
+            sum = s.add(sum, v);
+        }
     }
     let mean = s.div(over_lanes(s, sum, |a, b| a + b), count);
     let mut squares = s.splat(T::ZERO);
@@ -315,6 +321,7 @@ impl<T: Element> Kernel<T> for Backward<'_, T> {
             }
             let Some(to) = d_inputs.as_mut().and_then(Iterator::next) else { continue };
             let along = s.div(over_lanes(s, along, |a, b| a + b), count);
+            let shift = if weights.centered { shift } else { s.splat(T::ZERO) };
             let shift = s.div(over_lanes(s, shift, |a, b| a + b), count);
             for (v, &d) in row.iter_mut().zip(&*d_row) {
                 *v = s.mul(s.neg_mul_add(*v, along, s.sub(d, shift)), inverse);

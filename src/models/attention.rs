@@ -6,7 +6,7 @@ use super::node::{Draws, Node, Passed, Passing, Shape, packed, sized};
 use crate::error::{Error, Result};
 use crate::layers::attention::{self, Attention, Seen, Sizes, Slopes};
 use crate::layers::sequence::Engine;
-use crate::machine::lists;
+use crate::machine::lists::{self, Listed};
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
@@ -26,6 +26,19 @@ pub struct Attend {
     pub window: Option<usize>,
     /// The dropout of weights in training.
     pub drop: Option<Drop>,
+    /// How well a key fits a query.
+    pub fit: Fit,
+}
+
+/// How well a key fits a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// Their product.
+    Products,
+    /// The sum of their squashed sum.
+    Sums,
+    /// The same, by weights: so many factors.
+    Factors(usize),
 }
 
 impl Attend {
@@ -95,8 +108,9 @@ impl Flags {
 /// The layer: of queries and values, and keys if they are not the values.
 pub struct Attending<T: Engine> {
     setting: Attend,
-    size: &'static [usize],
+    sizes: Vec<usize>,
     scale: Option<T>,
+    factors: Buffer<T>,
     weights: Buffer<T>,
     /// What the weights of the last call were multiplied by; empty if nothing was dropped.
     noise: Buffer<T>,
@@ -116,10 +130,18 @@ impl<T: Engine> Attending<T> {
             return Err(Error::value("heads", "a positive integer", setting.heads));
         }
         let scale = setting.scale.map(T::of);
-        let size: &[usize] = if scale.is_none() { &[1] } else { &[] };
+        let (factors, own) = match setting.fit {
+            Fit::Products => (0, None),
+            Fit::Sums => (1, None),
+            Fit::Factors(count) => (count, Some(count)),
+        };
+        let sizes = scale.is_none().then_some(1).into_iter().chain(own).listed()?;
+        let mut factors = Buffer::unfilled(factors)?;
+        factors.fill(T::of(1.0));
         let scratch = std::array::from_fn(|_| Buffer::default());
         let [weights, noise] = [Buffer::default(), Buffer::default()];
-        Ok(Self { setting, size, scale, weights, noise, seen: Flags::default(), scratch })
+        let seen = Flags::default();
+        Ok(Self { setting, sizes, scale, factors, weights, noise, seen, scratch })
     }
 
     fn attention<'a>(
@@ -132,7 +154,8 @@ impl<T: Engine> Attending<T> {
         let seen = (!flags.is_empty()).then_some(Seen { flags, axes, strictly });
         let scale = packed(self.scale)?;
         let noise = (!self.noise.is_empty()).then_some(&self.noise[..]);
-        Ok(Attention { sizes, queries, keys, values, scale, seen, noise })
+        let factors = &self.factors[..];
+        Ok(Attention { sizes, queries, keys, values, scale, factors, seen, noise })
     }
 }
 
@@ -147,7 +170,7 @@ fn value_and_key<V: Copy>(more: &[V]) -> Result<[V; 2]> {
 
 impl<T: Engine> Node<T> for Attending<T> {
     fn sizes(&self) -> &[usize] {
-        self.size
+        &self.sizes
     }
 
     fn shape(&self, inputs: Shape) -> Result<Shape> {
@@ -161,8 +184,11 @@ impl<T: Engine> Node<T> for Attending<T> {
     }
 
     fn pack(&mut self, weights: &[&mut [T]]) -> Result<()> {
-        if let Some(scale) = weights.first() {
+        if let (None, Some(scale)) = (self.setting.scale, weights.first()) {
             self.scale = Some(scale[0]);
+        }
+        if let (Fit::Factors(_), Some(factors)) = (self.setting.fit, weights.last()) {
+            self.factors.copy_from_slice(factors);
         }
         Ok(())
     }
@@ -217,13 +243,19 @@ impl<T: Engine> Node<T> for Attending<T> {
         sized(by_values, value.1.len())?;
         sized(by_keys, key.1.len())?;
         let attention = self.attention(sizes, [inputs, value.1, key.1])?;
-        let slopes = Slopes { queries: by_queries, keys: by_keys, values: by_values };
         let by_scale = self.setting.scale.is_none();
+        let (of_scale, gradients) = gradients.split_at_mut(usize::from(by_scale));
+        let mut unwanted = [T::ZERO];
+        let factors = match (self.setting.fit, gradients) {
+            (Fit::Factors(_), [factors, ..]) => &mut factors[..],
+            _ => &mut unwanted[..self.factors.len()],
+        };
+        let slopes = Slopes { queries: by_queries, keys: by_keys, values: by_values, factors };
         let d_outputs = (d_outputs, None);
-        let of_scale =
+        let by_scale =
             attention::backward(&attention, &self.weights, d_outputs, slopes, by_scale, stop)?;
-        if let Some(gradient) = gradients.first_mut() {
-            gradient[0] = T::of(of_scale);
+        if let Some(gradient) = of_scale.first_mut() {
+            gradient[0] = T::of(by_scale);
         }
         if more.len() == 1 {
             add(by_values, by_keys);

@@ -1,5 +1,6 @@
 //! Several values joined, entry by entry or side by side.
 
+use super::dot::Dot;
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape};
 use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
@@ -20,6 +21,8 @@ pub enum Join {
     Mean,
     /// Features side by side.
     Concat,
+    /// Products of two values over an axis of each.
+    Dot(Dot),
 }
 
 /// The layer. Values have one shape, except for the features of those that are put side by side.
@@ -52,6 +55,9 @@ impl<T: Engine> Node<T> for Joined {
     }
 
     fn joined(&self, inputs: &[Shape]) -> Result<Shape> {
+        if let Join::Dot(dot) = self.0 {
+            return dot.joined(inputs);
+        }
         let first = inputs[0];
         let features = inputs.iter().map(|shape| shape.features);
         let features = if self.0 == Join::Concat { features.sum() } else { first.features };
@@ -68,6 +74,7 @@ impl<T: Engine> Node<T> for Joined {
     fn masks(&self) -> Masks {
         match self.0 {
             Join::Concat => Masks::Meet { all: false },
+            Join::Dot(_) => Masks::End,
             _ => Masks::Meet { all: true },
         }
     }
@@ -77,8 +84,11 @@ impl<T: Engine> Node<T> for Joined {
         passing: &Passing<'_, T>,
         outputs: &mut [T],
         _draws: &mut Draws,
-        _stop: Ask<'_>,
+        stop: Ask<'_>,
     ) -> Result<()> {
+        if let Join::Dot(dot) = self.0 {
+            return dot.forward(passing, outputs, stop);
+        }
         let Passing { shape, inputs, more, .. } = *passing;
         if self.0 == Join::Concat {
             let width =
@@ -100,7 +110,7 @@ impl<T: Engine> Node<T> for Joined {
                     Join::Product => *to * x,
                     // Rounding twice gives the same number as rounding once, here and below.
                     Join::Difference => T::of(to.wide() - x.wide()),
-                    Join::Sum | Join::Mean | Join::Concat => *to + x,
+                    _ => *to + x,
                 };
             }
         }
@@ -117,8 +127,11 @@ impl<T: Engine> Node<T> for Joined {
         &mut self,
         passed: Passed<'_, T>,
         _gradients: &mut [Buffer<T>],
-        _stop: Ask<'_>,
+        stop: Ask<'_>,
     ) -> Result<()> {
+        if let Join::Dot(dot) = self.0 {
+            return dot.backward(passed, stop);
+        }
         let Passed { shape, inputs, more, d_outputs, d_inputs, d_more, .. } = passed;
         let width = shape.features + more.iter().map(|(shape, _)| shape.features).sum::<usize>();
         let shapes = std::iter::once(shape).chain(more.iter().map(|(shape, _)| *shape));
@@ -138,7 +151,7 @@ impl<T: Engine> Node<T> for Joined {
                     Join::Product => product(more, inputs, number, at).map_or(d, |x| d * x),
                     Join::Mean => T::of(d.wide() / count),
                     Join::Difference if number > 0 => T::of(-d.wide()),
-                    Join::Difference | Join::Sum | Join::Concat => d,
+                    _ => d,
                 };
             }
         });

@@ -1,4 +1,4 @@
-//! A `LayerNormalization` over the features in a graph.
+//! A `LayerNormalization` or `RMSNormalization` over the features in a graph.
 
 use super::node::{Draws, Node, Passed, Passing, Shape, expect_features, packed, sized};
 use crate::error::Result;
@@ -11,7 +11,8 @@ use crate::machine::threads::Ask;
 /// The layer: weights are scale and shift, if it has them.
 pub struct Normalization<T: Engine> {
     features: usize,
-    epsilon: f64,
+    /// What is added to the variance, and whether rows are centered.
+    how: (f64, bool),
     scale: bool,
     shift: bool,
     sizes: Vec<usize>,
@@ -20,14 +21,14 @@ pub struct Normalization<T: Engine> {
 }
 
 impl<T: Engine> Normalization<T> {
-    /// A layer without weights yet.
+    /// A layer without weights yet, see [`Weights::new`].
     ///
     /// # Errors
     /// If memory runs out.
-    pub fn new(features: usize, epsilon: f64, scale: bool, shift: bool) -> Result<Self> {
+    pub fn new(features: usize, how: (f64, bool), scale: bool, shift: bool) -> Result<Self> {
         let sizes = [scale, shift].into_iter().filter(|&there| there).map(|_| features).listed()?;
         let (weights, kept) = (None, Buffer::default());
-        Ok(Self { features, epsilon, scale, shift, sizes, weights, kept })
+        Ok(Self { features, how, scale, shift, sizes, weights, kept })
     }
 }
 
@@ -46,7 +47,7 @@ impl<T: Engine> Node<T> for Normalization<T> {
         let (gamma, beta) =
             (gamma.first().map(|array| &**array), beta.first().map(|array| &**array));
         self.weights = None; // so that its memory serves the new ones
-        self.weights = Some(Weights::new(None, self.features, self.epsilon, gamma, beta)?);
+        self.weights = Some(Weights::new(None, self.features, self.how, gamma, beta)?);
         Ok(())
     }
 

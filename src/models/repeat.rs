@@ -1,4 +1,4 @@
-//! A value of one step repeated over many.
+//! Steps repeated over time.
 
 use super::columns::sums;
 use super::node::{Draws, Masks, Node, Passed, Passing, Shape};
@@ -7,15 +7,13 @@ use crate::layers::sequence::Engine;
 use crate::machine::memory::Buffer;
 use crate::machine::threads::Ask;
 
-/// The layer: the only step of a row, this many times.
+/// The layer: each step this many times.
 pub struct Repeat(pub usize);
 
 impl<T: Engine> Node<T> for Repeat {
     fn shape(&self, inputs: Shape) -> Result<Shape> {
-        if inputs.time == 1 {
-            return Ok(Shape { time: self.0, ..inputs });
-        }
-        Err(Error::shape("inputs", Shape { time: 1, ..inputs }.axes(), inputs.axes()))
+        let time = inputs.time.checked_mul(self.0).ok_or(Error::Memory(usize::MAX))?;
+        Ok(Shape { time, ..inputs })
     }
 
     fn masks(&self) -> Masks {

@@ -12,16 +12,25 @@ use crate::layers::attention::{self, Attention, Seen, Sizes, Slopes};
 
 type Array<'a, 'py> = &'a Bound<'py, PyAny>;
 
+type MaybeArray<'py> = Option<Bound<'py, PyAny>>;
+
 /// What attention is computed of: query, key and value `[samples, steps, heads, features]`, what scores are
-/// multiplied by, and the noise that weights are multiplied by.
-type Given<'py> =
-    (Bound<'py, PyAny>, Bound<'py, PyAny>, Bound<'py, PyAny>, f64, Option<Bound<'py, PyAny>>);
+/// multiplied by, the factors of additive scores, and the noise that weights are multiplied by.
+type Given<'py> = (
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    Bound<'py, PyAny>,
+    f64,
+    MaybeArray<'py>,
+    MaybeArray<'py>,
+);
 
 /// The same arguments, read.
 struct Read<T> {
     sizes: Sizes,
     arrays: [Flat<T>; 3],
     scale: T,
+    factors: Option<Flat<T>>,
     noise: Option<Flat<T>>,
 }
 
@@ -39,7 +48,7 @@ fn sizes((query, _, value, ..): &Given<'_>) -> PyResult<Sizes> {
 
 impl<T: Number> Read<T> {
     fn new(given: &Given<'_>) -> PyResult<Self> {
-        let (sizes, (query, key, value, scale, noise)) = (sizes(given)?, given);
+        let (sizes, (query, key, value, scale, factors, noise)) = (sizes(given)?, given);
         let Sizes { samples, heads, queries, keys, features, of_value } = sizes;
         let arrays = [
             flat("query", query, &[samples, queries, heads, features])?,
@@ -48,7 +57,11 @@ impl<T: Number> Read<T> {
         ];
         let whole = [samples, heads, queries, keys];
         let noise = noise.as_ref().map(|noise| flat("noise", noise, &whole)).transpose()?;
-        Ok(Self { sizes, arrays, scale: T::of(*scale), noise })
+        let factors = factors.as_ref().map(|factors| {
+            let shape = an_array("factors", factors)?.shape().to_vec();
+            flat("factors", factors, &shape)
+        });
+        Ok(Self { sizes, arrays, scale: T::of(*scale), factors: factors.transpose()?, noise })
     }
 
     /// `[samples, heads, queries, keys]`
@@ -65,7 +78,9 @@ impl<T: Number> Read<T> {
     fn attention<'a>(&'a self, seen: Option<Seen<'a>>) -> Attention<'a, T> {
         let [queries, keys, values] = self.arrays.each_ref().map(Flat::elements);
         let noise = self.noise.as_ref().map(Flat::elements);
-        Attention { sizes: self.sizes, queries, keys, values, scale: self.scale, seen, noise }
+        let factors = self.factors.as_ref().map(Flat::elements).unwrap_or_default();
+        let Self { sizes, scale, .. } = *self;
+        Attention { sizes, queries, keys, values, scale, factors, seen, noise }
     }
 }
 
@@ -110,10 +125,10 @@ fn forward<T: Number>(
     Ok((outputs.finish(), weights.finish()))
 }
 
-type Gradients = (Py<PyAny>, Py<PyAny>, Py<PyAny>, f64);
+type Gradients = (Py<PyAny>, Py<PyAny>, Py<PyAny>, f64, Py<PyAny>);
 
-/// The gradients with respect to query, key and value, and to the scale if that is wanted, from
-/// those with respect to the outputs and, if there are any, the weights.
+/// The gradients with respect to query, key and value, to the scale if that is wanted, and to the
+/// factors, from those with respect to the outputs and, if there are any, the weights.
 #[allow(clippy::needless_pass_by_value, reason = "it is taken out of a tuple")]
 #[pyfunction]
 #[pyo3(signature = (given, weights, d_outputs, d_weights=None, by_scale=false))]
@@ -146,12 +161,18 @@ fn backward<T: Number>(
     let d_weights = d_weights.transpose()?;
     let like = |array: &Bound<'_, PyAny>| New::<T>::empty(py, an_array("query", array)?.shape());
     let [mut queries, mut keys, mut values] = [like(&given.0)?, like(&given.1)?, like(&given.2)?];
-    let slopes =
-        Slopes { queries: queries.elements(), keys: keys.elements(), values: values.elements() };
+    let count = read.factors.as_ref().map_or(0, |factors| factors.elements().len());
+    let mut factors = New::<T>::empty(py, &[count])?;
+    let slopes = Slopes {
+        queries: queries.elements(),
+        keys: keys.elements(),
+        values: values.elements(),
+        factors: factors.elements(),
+    };
     let seeds = (d_outputs.elements(), d_weights.as_ref().map(Flat::elements));
     let weights = weights.elements();
     let by_scale = detached(py, |stop| {
         attention::backward(&read.attention(None), weights, seeds, slopes, by_scale, stop)
     })?;
-    Ok((queries.finish(), keys.finish(), values.finish(), by_scale))
+    Ok((queries.finish(), keys.finish(), values.finish(), by_scale, factors.finish()))
 }

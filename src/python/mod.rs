@@ -20,6 +20,7 @@ mod plan_jobs;
 mod plan_layers;
 mod plan_parts;
 mod problem;
+mod products;
 mod program;
 mod random;
 mod recurrent;
@@ -66,9 +67,11 @@ mod _core {
     #[pymodule_export]
     use super::problem::Problem;
     #[pymodule_export]
+    use super::products::products;
+    #[pymodule_export]
     use super::program::{Program, ProgramRun, program_backward, program_forward};
     #[pymodule_export]
-    use super::random::dropout_mask;
+    use super::random::noise;
     #[pymodule_export]
     use super::recurrent::{Residuals, rnn_backward, rnn_forward};
     #[pymodule_export]

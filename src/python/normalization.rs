@@ -20,32 +20,34 @@ pub(super) struct NormalizationWeights(pub(super) Either<Arc<Weights<f32>>, Arc<
 
 fn padded<T: Number>(
     features: usize,
-    epsilon: f64,
+    how: (f64, bool),
     gamma: Option<&Bound<'_, PyAny>>,
     beta: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Arc<Weights<T>>> {
     let gamma = gamma.map(|gamma| flat::<T>("gamma", gamma, &[features])).transpose()?;
     let beta = beta.map(|beta| flat::<T>("beta", beta, &[features])).transpose()?;
     let (gamma, beta) = (gamma.as_ref().map(Flat::elements), beta.as_ref().map(Flat::elements));
-    Ok(Arc::new(Weights::new(None, features, epsilon, gamma, beta)?))
+    Ok(Arc::new(Weights::new(None, features, how, gamma, beta)?))
 }
 
 #[pymethods]
 impl NormalizationWeights {
     #[new]
-    #[pyo3(signature = (features, epsilon, gamma=None, beta=None, double=false))]
+    #[pyo3(signature = (features, epsilon, gamma=None, beta=None, double=false, centered=true))]
     fn new(
         features: usize,
         epsilon: f64,
         gamma: Option<&Bound<'_, PyAny>>,
         beta: Option<&Bound<'_, PyAny>>,
         double: bool,
+        centered: bool,
     ) -> PyResult<Self> {
+        let how = (epsilon, centered);
         caught(|| {
             Ok(Self(if double {
-                Either::F64(padded(features, epsilon, gamma, beta)?)
+                Either::F64(padded(features, how, gamma, beta)?)
             } else {
-                Either::F32(padded(features, epsilon, gamma, beta)?)
+                Either::F32(padded(features, how, gamma, beta)?)
             }))
         })
     }

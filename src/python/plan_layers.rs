@@ -11,9 +11,10 @@ use crate::kernels::activation::Activation;
 use crate::kernels::row_function::RowFunction;
 use crate::layers::sequence::Options;
 use crate::models::{
-    Activated, Attend, Attending, BatchNormalization, BothWays, Convolution, Dense, Drop, Dropout,
-    Embedding, Folded, Following, Join, Joined, LearntSlopes, Linked, Masking, Masks, Merge, Node,
-    Normalization, Padding, Pooling, Rectified, Recurrent, Repeat, Reshape, Setting, Windows,
+    Activated, Attend, Attending, BatchNormalization, BothWays, Convolution, Dense, Dot, Drop,
+    Dropout, Embedding, Fit, Folded, Following, Join, Joined, LearntSlopes, Linked, Masking, Masks,
+    Merge, Node, Noise, Normalization, Padding, Pooling, Rectified, Recurrent, Repeat, Reshape,
+    Setting, Windows,
 };
 
 /// A layer as Python describes it, in either number type: its kind comes first.
@@ -30,18 +31,19 @@ enum Part {
     Pooling(Option<Windows>, bool),
     /// `("activation", name)`
     Activation(RowFunction),
-    /// `("attention", heads, scale or None, strictly, causal, window or None, dropout or None)`
+    /// `("attention", heads, scale or None, strictly, causal, window or None, dropout or None, None for
+    /// products as scores, else how many factors sums have)`
     Attention(Attend),
-    /// `("dropout", generator, threshold, scale, spatial)`
-    Dropout(Drop, bool),
+    /// `("dropout", generator, threshold, scale, kind, value of what is dropped, shift of the rest)`
+    Dropout(Drop, Noise),
     /// `("embedding", ids, features, mask_zero)`
     Embedding([usize; 2], bool),
-    /// `("normalization", features, epsilon, scale, shift)`
-    Normalization(usize, f64, [bool; 2]),
+    /// `("normalization", features, epsilon, centered, scale, shift)`
+    Normalization(usize, (f64, bool), [bool; 2]),
     /// `("batch normalization", features, epsilon, scale, shift, (momentum, more) or None)`
     BatchNormalization(usize, f64, [bool; 2], Option<Following>),
-    /// `("reshape", steps or None, features or None)`
-    Reshape(Option<usize>, Option<usize>),
+    /// `("reshape", steps or None, features or None)` or `("swap",)`
+    Reshape(Reshape),
     /// `("repeat", times)`
     Repeat(usize),
     /// `("relu", most or None, slope, threshold)`, `("leaky relu", slope)` or `("elu", alpha)`
@@ -50,7 +52,8 @@ enum Part {
     LearntSlopes(usize, bool),
     /// `("masking", value)`
     Masking(f64),
-    /// `("join", name)`
+    /// `("join", name)`, or `("dot", over the steps of the first value, of the second, whether the outputs
+    /// have one step)`
     Join(Join),
     /// `("folded", steps of a sample, the layer)`
     Folded(usize, Box<Part>),
@@ -89,15 +92,15 @@ fn node<T: Number>(part: Part) -> Result<Box<dyn Node<T>>> {
         Part::Pooling(windows, mean) => Box::new(Pooling::new(windows, mean)),
         Part::Activation(function) => Box::new(Activated::new(function)?),
         Part::Attention(setting) => Box::new(Attending::new(setting)?),
-        Part::Dropout(drop, spatial) => Box::new(Dropout::new(drop, spatial)),
+        Part::Dropout(drop, noise) => Box::new(Dropout::new(drop, noise)),
         Part::Embedding(sizes, mask_zero) => Box::new(Embedding::new(sizes, mask_zero)?),
-        Part::Normalization(features, epsilon, [scale, shift]) => {
-            Box::new(Normalization::new(features, epsilon, scale, shift)?)
+        Part::Normalization(features, how, [scale, shift]) => {
+            Box::new(Normalization::new(features, how, scale, shift)?)
         }
         Part::BatchNormalization(features, epsilon, weights, following) => {
             Box::new(BatchNormalization::new(features, epsilon, weights, following)?)
         }
-        Part::Reshape(steps, features) => Box::new(Reshape(steps, features)),
+        Part::Reshape(reshape) => Box::new(reshape),
         Part::Repeat(times) => Box::new(Repeat(times)),
         Part::Rectified(of) => Box::new(of),
         Part::LearntSlopes(size, by_features) => Box::new(LearntSlopes::new(size, by_features)),
@@ -194,13 +197,21 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
             let (heads, scale) = (said.number()?, said.item()?.extract()?);
             let (strictly, causal) = (said.flag()?, said.flag()?);
             let (window, drop) = (said.item()?.extract()?, said.drop_or_none()?);
-            Part::Attention(Attend { heads, scale, strictly, causal, window, drop })
+            let fit = match said.item()?.extract::<Option<usize>>()? {
+                None => Fit::Products,
+                Some(0) => Fit::Sums,
+                Some(factors) => Fit::Factors(factors),
+            };
+            Part::Attention(Attend { heads, scale, strictly, causal, window, drop, fit })
         }
-        "dropout" => Part::Dropout(said.drop()?, said.flag()?),
+        "dropout" => {
+            let (drop, kind) = (said.drop()?, said.name()?);
+            Part::Dropout(drop, noise_of(&kind, [said.real()?, said.real()?])?)
+        }
         "embedding" => Part::Embedding([said.number()?, said.number()?], said.flag()?),
         "normalization" => {
-            let (features, epsilon) = (said.number()?, said.real()?);
-            Part::Normalization(features, epsilon, [said.flag()?, said.flag()?])
+            let (features, how) = (said.number()?, (said.real()?, said.flag()?));
+            Part::Normalization(features, how, [said.flag()?, said.flag()?])
         }
         "batch normalization" => {
             let (features, epsilon) = (said.number()?, said.real()?);
@@ -211,8 +222,13 @@ fn read(part: &Bound<'_, PyTuple>, raised: &Raised) -> PyResult<Part> {
             });
             Part::BatchNormalization(features, epsilon, weights, following.transpose()?)
         }
-        "reshape" => Part::Reshape(said.item()?.extract()?, said.item()?.extract()?),
+        "reshape" => Part::Reshape(Reshape::Into(said.item()?.extract()?, said.item()?.extract()?)),
+        "swap" => Part::Reshape(Reshape::Swap),
         "repeat" => Part::Repeat(said.number()?),
+        "dot" => {
+            let over_steps = [said.flag()?, said.flag()?];
+            Part::Join(Join::Dot(Dot { over_steps, flat: said.flag()? }))
+        }
         "relu" => {
             let (most, slope) = (said.item()?.extract()?, said.real()?);
             Part::Rectified(Rectified::Relu { most, slope, threshold: said.real()? })
@@ -249,6 +265,20 @@ fn join_of(name: &str) -> PyResult<Join> {
         "concat" => Ok(Join::Concat),
         other => {
             Err(Error::value("join", "sum, difference, product, mean or concat", other).into())
+        }
+    }
+}
+
+fn noise_of(kind: &str, alpha: [f64; 2]) -> PyResult<Noise> {
+    match kind {
+        "entries" => Ok(Noise::Entries),
+        "features" => Ok(Noise::Features),
+        "alpha" => Ok(Noise::Alpha(alpha)),
+        "added" => Ok(Noise::Added),
+        "multiplied" => Ok(Noise::Multiplied),
+        other => {
+            let expected = "entries, features, alpha, added or multiplied";
+            Err(Error::value("noise", expected, other).into())
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Random masks from a counter: Philox 4x64 of ten rounds (Salmon et al., 2011), with the numbers that
+//! Random numbers and masks from a counter: Philox 4x64 of ten rounds (Salmon et al., 2011), with the numbers that
 //! `numpy.random.Philox(key=seed, counter=[0, 0, 0, call]).random_raw()` gives. By hand,
 //! since the stream is a promise: a seed gives the same masks in every version.
 
@@ -25,6 +25,31 @@ fn philox(mut counter: [u64; 4], mut key: [u64; 2]) -> [u64; 4] {
         key = [key[0].wrapping_add(BUMPS[0]), key[1].wrapping_add(BUMPS[1])];
     }
     counter
+}
+
+/// The 64-bit numbers of a call, one by one.
+pub(super) struct Numbers {
+    key: [u64; 2],
+    /// Block, and number of the call.
+    counter: [u64; 4],
+    left: std::array::IntoIter<u64, 4>,
+}
+
+impl Numbers {
+    pub(super) fn new(seed: u64, call: u64) -> Self {
+        let mut left = [0; 4].into_iter();
+        left.by_ref().for_each(drop);
+        Self { key: [seed, 0], counter: [0, 0, 0, call], left }
+    }
+
+    pub(super) fn next(&mut self) -> u64 {
+        if let Some(number) = self.left.next() {
+            return number;
+        }
+        self.counter[0] += 1; // NumPy counts up before its first block
+        self.left = philox(self.counter, self.key).into_iter();
+        self.left.next().unwrap_or_default()
+    }
 }
 
 /// Fills `mask` with zero where the next 32-bit number is below `threshold`, else with `scale`: the

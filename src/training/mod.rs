@@ -5,6 +5,7 @@ pub mod dropout;
 mod logits;
 pub mod loss;
 pub mod measure;
+pub mod normal;
 pub mod optimizer;
 pub mod pairs;
 pub mod penalty;

@@ -19,6 +19,7 @@ ROOMS = (
         "layers::dense",
         "layers::embedding",
         "layers::normalization",
+        "layers::products",
     },
     {"layers::convolution", "layers::attention"},
     {"layers::stream"},

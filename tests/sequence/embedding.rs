@@ -39,7 +39,8 @@ fn parts<T: Engine>(level: Level, cell: CellKind, mask_zero: bool) -> Vec<Part<T
     case.level = level;
     let arrays = Arrays::random(&case, 3).cast::<T>();
     let rows: Vec<_> = Random(4).numbers(IDS * FEATURES, 1.0).iter().map(|&v| T::of(v)).collect();
-    let normalization = normalization::Weights::new(Some(level), 19, 1e-3, None, None).unwrap();
+    let normalization =
+        normalization::Weights::new(Some(level), 19, (1e-3, true), None, None).unwrap();
     vec![
         Part::Embedding(Arc::new(Weights::new([IDS, FEATURES], &rows, mask_zero).unwrap())),
         Part::Recurrent(Arc::new(weights(&case, &arrays))),

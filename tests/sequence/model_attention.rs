@@ -1,12 +1,19 @@
 //! Attention and rectifiers in graphs: the gradients with respect to the weights before them
 //! against central differences.
 
-use ferrnn::models::{Attend, Attending, LearntSlopes, Masking, Rectified};
+use ferrnn::models::{Attend, Attending, Fit, LearntSlopes, Masking, Rectified};
 
 use crate::models::{Layers, Model, SHAPE, dense};
 
-const PLAIN: Attend =
-    Attend { heads: 2, scale: Some(0.6), strictly: true, causal: false, window: None, drop: None };
+const PLAIN: Attend = Attend {
+    heads: 2,
+    scale: Some(0.6),
+    strictly: true,
+    causal: false,
+    window: None,
+    drop: None,
+    fit: Fit::Products,
+};
 
 /// Queries, values and keys from products of their own, and steps of the inputs that do not count.
 fn check(setting: Attend, three: bool, hidden: &[usize]) {
@@ -39,6 +46,10 @@ fn gradients_pass_attention() {
         Attend { window: Some(2), heads: 1, ..PLAIN },
         Attend { strictly: false, heads: 1, scale: None, ..PLAIN },
         Attend { strictly: false, causal: true, scale: None, ..PLAIN },
+        Attend { fit: Fit::Sums, ..PLAIN },
+        Attend { fit: Fit::Factors(2), ..PLAIN },
+        Attend { strictly: false, heads: 1, fit: Fit::Factors(4), ..PLAIN },
+        Attend { fit: Fit::Factors(1), scale: None, ..PLAIN },
     ];
     for setting in settings {
         for three in [true, false] {

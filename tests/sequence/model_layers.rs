@@ -5,7 +5,8 @@ use ferrnn::cells::CellKind;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::kernels::row_function::RowFunction;
 use ferrnn::models::{
-    Activated, Convolution, Ends, Graph, Linked, Node, Padding, Pooling, Repeat, Shape, Windows,
+    Activated, Convolution, Dot, Ends, Graph, Join, Joined, Linked, Node, Padding, Pooling, Repeat,
+    Reshape, Shape, Windows,
 };
 
 use super::models::{Layers, Model, SHAPE, dense, recurrent};
@@ -65,7 +66,35 @@ fn gradients_pass_repeated_steps() {
         (dense(3, 2), vec![3]),
     ];
     Model::new(layers, SHAPE, 2).check();
-    assert!(Node::<f64>::shape(&Repeat(2), SHAPE).is_err());
+    pooled(true, vec![Box::new(Repeat(3))], 4).check();
+    assert!(Node::<f64>::shape(&Repeat(usize::MAX), SHAPE).is_err());
+}
+
+#[test]
+fn gradients_pass_steps_and_features_that_change_places() {
+    let swap = || -> Box<dyn Node<f64>> { Box::new(Reshape::Swap) };
+    pooled(true, vec![dense(4, 4), swap(), dense(9, 5), swap()], 4).check();
+}
+
+#[test]
+fn gradients_pass_products_of_values() {
+    for over_steps in [[false, false], [true, false], [false, true], [true, true]] {
+        for flat in [false, true] {
+            let dot = Joined(Join::Dot(Dot { over_steps, flat }));
+            // As many features as steps, so that every axis fits every other.
+            let layers: Layers = vec![
+                (dense(3, 4), vec![0]),
+                (dense(3, 4), vec![0]),
+                (Box::new(dot), vec![1, 2]),
+                (dense(if flat { 16 } else { 4 }, 2), vec![3]),
+            ];
+            Model::new(layers, SHAPE, 6).check();
+        }
+    }
+    let dot = Joined(Join::Dot(Dot { over_steps: [false; 2], flat: false }));
+    let joined = |shapes: &[Shape]| Node::<f64>::joined(&dot, shapes);
+    assert!(joined(&[SHAPE, Shape { features: 4, ..SHAPE }]).is_err());
+    assert!(joined(&[SHAPE, SHAPE, SHAPE]).is_err());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use ferrnn::layers::sequence::Options;
 use ferrnn::machine::memory::View;
 use ferrnn::models::{
     BothWays, Dense, Draws, Drop, Dropout, Embedding, Ends, Graph, Join, Joined, Linked, Masking,
-    Merge, Node, Normalization, Recurrent, Reshape, Samples, Setting, Shape, Span, predict,
+    Merge, Node, Noise, Normalization, Recurrent, Reshape, Samples, Setting, Shape, Span, predict,
 };
 
 use crate::common::Random;
@@ -211,7 +211,7 @@ fn passes_over_samples_give_each_its_outputs() {
 #[test]
 fn gradients_of_forks_meet() {
     let lstm = recurrent(CellKind::Lstm, 3, 4, true);
-    let norm = Normalization::new(8, 1e-3, true, true).unwrap();
+    let norm = Normalization::new(8, (1e-3, true), true, true).unwrap();
     let layers: Layers = vec![
         (lstm, vec![0]),
         (dense(4, 4), vec![1]),
@@ -235,13 +235,26 @@ fn gradients_pass_dropout_both_directions_and_flattened_steps() {
     let directions = [(), ()].map(|()| Recurrent::new(setting).unwrap());
     let layers: Layers = vec![
         (dense(3, 4), vec![0]),
-        (Box::new(Dropout::new(drop, false)), vec![1]),
+        (Box::new(Dropout::new(drop, Noise::Entries)), vec![1]),
         (Box::new(BothWays::new(directions, Merge::Product, true).unwrap()), vec![2]),
-        (Box::new(Dropout::new(drop, true)), vec![3]),
-        (Box::new(Reshape(None, None)), vec![4]),
+        (Box::new(Dropout::new(drop, Noise::Features)), vec![3]),
+        (Box::new(Reshape::Into(None, None)), vec![4]),
         (dense(12, 2), vec![5]),
     ];
     Model::new(layers, SHAPE, 2).check();
+}
+
+#[test]
+fn gradients_pass_noise() {
+    let drop = Drop { generator: 0, threshold: 1 << 30, scale: 0.7 };
+    for noise in [Noise::Added, Noise::Multiplied, Noise::Alpha([-1.5, 0.4])] {
+        let layers: Layers = vec![
+            (dense(3, 4), vec![0]),
+            (Box::new(Dropout::new(drop, noise)), vec![1]),
+            (recurrent(CellKind::Gru, 4, 2, false), vec![2]),
+        ];
+        Model::new(layers, SHAPE, 8).check();
+    }
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn parts<T: Engine>(cell: CellKind, activation: Activation) -> Vec<Part<T>> {
     let mut case = Case::new(cell, [1, 1, 6, 41]);
     case.activation = activation;
     let arrays = Arrays::random(&case, 1).cast::<T>();
-    let normalization = normalization::Weights::new(None, 41, 1e-3, None, None).unwrap();
+    let normalization = normalization::Weights::new(None, 41, (1e-3, true), None, None).unwrap();
     let kernel = vec![T::of(0.1); 41 * 5];
     let head = dense::Weights::new(None, Activation::Tanh, [41, 5], &kernel, None).unwrap();
     vec![

@@ -46,8 +46,11 @@ pub struct Attention<'a, T> {
     pub keys: &'a [T],
     /// `[samples, keys, heads, of_value]`
     pub values: &'a [T],
-    /// What products of queries and keys are multiplied by.
+    /// What products of queries and keys are multiplied by, or their sums.
     pub scale: T,
+    /// Where scores are `sum(factors * tanh(scale * (query + key)))` (Bahdanau et al., 2014): a factor for
+    /// each feature, or one for all. Empty where scores are products.
+    pub factors: &'a [T],
     /// What queries see; everything if there is none.
     pub seen: Option<Seen<'a>>,
     /// What weights are multiplied by, `[samples, heads, queries, keys]`: the noise of dropout.
@@ -62,6 +65,8 @@ pub struct Slopes<'a, T> {
     pub keys: &'a mut [T],
     /// With respect to the values.
     pub values: &'a mut [T],
+    /// With respect to the factors of scores.
+    pub factors: &'a mut [T],
 }
 
 impl Sizes {
@@ -137,6 +142,10 @@ impl<T: Element> Attention<'_, T> {
     pub(super) fn check(&self, weights: usize, outputs: usize) -> Result<bool> {
         if let Some(seen) = &self.seen {
             seen.check(self.sizes)?;
+        }
+        let (factors, features) = (self.factors.len(), self.sizes.features);
+        if factors > 1 && factors != features {
+            return Err(Error::value("factors", format!("1 or {features} elements"), factors));
         }
         let [queries, keys, values] = [self.queries, self.keys, self.values].map(<[T]>::len);
         let received = [queries, keys, values, weights, outputs];

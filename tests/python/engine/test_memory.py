@@ -52,7 +52,8 @@ CALLS = {
     "a wide normalization": "refused(_core.NormalizationWeights, 2**62, 1e-3)",
     "many rows of an embedding": "refused(_core.embedding_backward, "
     "np.zeros(1, 'i8'), np.ones((1, 1), 'f4'), 2**60)",
-    "a large dropout mask": "refused(_core.dropout_mask, 1, 2, (2**20, 2**20), 3, 1.0)",
+    "a large dropout mask": "refused(_core.noise, 1, 2, (2**20, 2**20), 3, 1.0)",
+    "many normal numbers": "refused(_core.noise, 1, 2, (2**20, 2**20), None, 1.0)",
     "large limits": "refused(_core.limits, 1, [2**50])",
 }
 

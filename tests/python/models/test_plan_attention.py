@@ -56,6 +56,23 @@ def single(of_three=False, causal=False, joined=True, **options):
     return body
 
 
+def additive(of_three=False, causal=False, joined=False, **options):
+    """Additive attention of a decoder over an encoder of another length."""
+
+    def body(x):
+        read = layers.Bidirectional(LSTM(2, return_sequences=True, dtype=x.dtype))(x)
+        query = GRU(4, return_sequences=True, dtype=x.dtype)(x)
+        if not causal:
+            query = layers.AveragePooling1D(2, dtype=x.dtype)(query)
+        given = [query, read, Dense(4, dtype=x.dtype)(read)] if of_three else [query, read]
+        layer = layers.AdditiveAttention(dtype=x.dtype, **options)
+        mixed = layer(given, use_causal_mask=causal)
+        mixed = layers.Concatenate(dtype=x.dtype)([query, mixed]) if joined else mixed
+        return GRU(3, dtype=x.dtype)(mixed)
+
+    return body
+
+
 def own(x):
     y = GRU(4, return_sequences=True, dtype=x.dtype)(x)
     return GRU(3, dtype=x.dtype)(layers.Attention(dtype=x.dtype)([y, y]))
@@ -70,10 +87,18 @@ MASKED = {
     "dot of three": single(of_three=True, joined=False, use_scale=True),
     "dot, causal": single(causal=True, joined=False, use_scale=True),
     "dot of itself": own,
+    "additive": additive(),
+    "additive of three": additive(of_three=True),
+    "additive, causal": additive(causal=True),
+    "additive without a scale": additive(use_scale=False),
+    "additive with dropout": additive(dropout=0.3, seed=4),
+    "concat": single(score_mode="concat", joined=False),
+    "concat of three": single(of_three=True, score_mode="concat", use_scale=True, joined=False),
     "dropout": several(dropout=0.3, seed=2),
     "dot with dropout": single(use_scale=True, joined=False, dropout=0.3, seed=3),
 }
 BODIES = {
+    "additive beside": additive(joined=True),
     "wide": several(value_dim=5, kernel_constraint="max_norm"),
     "dot beside": single(use_scale=True),
     **MASKED,
@@ -144,9 +169,6 @@ def returned(x):
 BACK = {
     "it has a gate": several(use_gate=True),
     "it returns its attention scores": returned,
-    "its scores are computed in NumPy": lambda x: GRU(3)(
-        layers.Attention(score_mode="concat")([layers.AdditiveAttention()([x, x]), x])
-    ),
 }
 
 
@@ -154,6 +176,26 @@ BACK = {
 def test_what_of_attention_is_handed_back_is_said(why, monkeypatch):
     model = same(model_of(BACK[why]), *data((ROWS, 6, 5)), monkeypatch)
     assert [node.back for node in model.explain_plan() if node.back][:1] == [why]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("queries", [1, 33])
+def test_additive_attention_of_many_samples(queries, threads, monkeypatch):
+    """Also of one query: a decoder that takes one step."""
+
+    def build():
+        inputs = keras.Input((33, 17))
+        read = LSTM(17, return_sequences=True)(inputs)
+        query = read if queries > 1 else layers.Reshape((1, 17))(LSTM(17)(inputs))
+        mixed = layers.AdditiveAttention()([query, read])
+        return keras.Model(inputs, Dense(3)(GRU(3)(mixed)))
+
+    before = keras.num_threads()
+    keras.set_num_threads(threads)
+    try:
+        same(build, *data((97, 33, 17)), monkeypatch, batch_size=48, epochs=1)
+    finally:
+        keras.set_num_threads(before)
 
 
 def test_frozen_attention_passes_gradients(monkeypatch):

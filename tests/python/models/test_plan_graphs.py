@@ -135,7 +135,6 @@ HANDED_BACK = {
     "stack both ways": both_ways,
     "convolution": recurrent_before(layers.DepthwiseConv1D(3, padding="same"), layers.ReLU()),
     "pooling": recurrent_before(layers.MaxPooling1D(2), layers.Activation("gelu")),
-    "noise": recurrent_before(layers.GaussianDropout(0.2, seed=3)),
     "steps": of_steps,
     "own": lambda x: LSTM(3)(Sorted()(layers.GRU(4, return_sequences=True)(x))),
     "lambda": lambda x: layers.GRU(3)(layers.Lambda(ops.sort)(LSTM(4, return_sequences=True)(x))),

@@ -166,6 +166,19 @@ def test_batch_normalization(kind, dtype, monkeypatch):
     agrees(between(layer, ends=(LSTM(3), None), dtype=dtype), x, y, monkeypatch)
 
 
+@pytest.mark.parametrize("units", [1, 4, 19])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normalization_by_root_mean_squares(dtype, units, monkeypatch):
+    x, y = data((29, *SEQUENCE), dtype=dtype)
+    layer = layers.RMSNormalization(epsilon=1e-3)
+    ahead = LSTM(units, return_sequences=True)
+    agrees(between(layer, ends=(ahead, "LSTM"), dtype=dtype), x, y, monkeypatch)
+    agrees(between(layer, ends=(None, "LSTM"), dtype=dtype), x, y, monkeypatch)
+    agrees(between(layer, ends=(LSTM(units), None), dtype=dtype), x, y, monkeypatch)
+    over = layers.TimeDistributed(layers.RMSNormalization(dtype=dtype))
+    agrees(between(over, ends=(ahead, "LSTM"), dtype=dtype), x, y, monkeypatch)
+
+
 @pytest.mark.parametrize("features", [1, 4])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_batch_normalization_of_steps_that_count(dtype, features, monkeypatch):
@@ -259,9 +272,8 @@ def test_all_of_them_on_several_threads(threads, monkeypatch):
     [
         (layers.Conv1D(4, 3, groups=2), "it has groups=2"),
         (layers.Conv1D(4, 3, activation="softmax"), "its activation is computed in NumPy"),
-        (layers.Conv1D(4, 3, data_format="channels_first"), "it has data_format='channels_first'"),
-        (layers.MaxPooling1D(2, data_format="channels_first"), "data_format='channels_first'"),
         (layers.BatchNormalization(axis=1), "it has axis=1"),
+        (layers.RMSNormalization(axis=1), "it has axis=[1]"),
         (layers.BatchNormalization(renorm=True), "it has renorm=True"),
     ],
 )

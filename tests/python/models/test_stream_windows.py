@@ -32,6 +32,7 @@ from ferrnn.layers import (
     PReLU,
     ReLU,
     Rescaling,
+    RMSNormalization,
     SeparableConv1D,
     Softmax,
     SpatialDropout1D,
@@ -127,6 +128,7 @@ LAYERS = {
     "no scale": (lambda dtype: BatchNormalization(scale=False, epsilon=0.1, dtype=dtype), 0),
     "no center": (lambda dtype: BatchNormalization(center=False, axis=2, dtype=dtype), 0),
     "layer normalization": (lambda dtype: LayerNormalization(dtype=dtype), 0),
+    "rms normalization": (lambda dtype: RMSNormalization(dtype=dtype), 0),
     "normalization": (
         lambda dtype: Normalization(
             mean=np.arange(6.0) / 5, variance=np.arange(1.0, 7), dtype=dtype

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -259,11 +259,9 @@ class Softmax(Layer):
 
     def forward(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:
         """Outputs of the inputs' shape and their vjp."""
-        axis = self.axis
         mask = None if call.mask is None else self._checked(call.mask, inputs)
         shown = inputs if mask is None else np.where(mask, inputs, inputs.dtype.type(_HIDDEN))
-        by_engine = axis in (-1, shown.ndim - 1)
-        weights = activations.softmax.of_layer(shown) if by_engine else softmax(shown, axis)
+        weights, backward = _softmax_over(self.axis, shown)
         outputs = weights if mask is None else weights * mask
         if not call.differentiable:
             return outputs, None
@@ -271,7 +269,7 @@ class Softmax(Layer):
         def vjp(d_outputs: Array, grads: Gradients) -> Array:
             if mask is not None:
                 d_outputs = d_outputs * mask
-            d_inputs = softmax_backward(weights, d_outputs, axis)
+            d_inputs = backward(d_outputs)
             return d_inputs if mask is None else d_inputs * mask
 
         return outputs, vjp
@@ -296,6 +294,24 @@ class Softmax(Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axis": self.axis}
+
+
+def _softmax_over(axis: int | tuple[int, ...], x: Array) -> tuple[Array, Callable[[Array], Array]]:
+    """Softmax over one axis, in the engine, or over several; and its `backward(d_y) -> d_x`."""
+    if isinstance(axis, tuple):
+        y = softmax(x, axis)
+        return y, lambda d_y: softmax_backward(y, d_y, axis)
+    last = activations.softmax.of_layer(_moved(x, axis, -1))
+
+    def backward(d_y: Array) -> Array:
+        return _moved(softmax_backward(last, _moved(d_y, axis, -1)), -1, axis)
+
+    return _moved(last, -1, axis), backward
+
+
+def _moved(array: Array, axis: int, to: int) -> Array:
+    """The array with an axis in another place."""
+    return np.ascontiguousarray(np.moveaxis(array, axis, to))
 
 
 def softmax(x: Array, axis: int | tuple[int, ...] = -1) -> Array:

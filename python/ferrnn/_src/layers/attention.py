@@ -10,9 +10,9 @@ import numpy as np
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layer.masked import of_axes
-from ferrnn._src.layers.activation import softmax_backward
 from ferrnn._src.layers.dropout import checked_part
-from ferrnn._src.native import activate, attention_backward, attention_forward
+from ferrnn._src.layers.merge import summed_to
+from ferrnn._src.native import attention_backward, attention_forward
 from ferrnn._src.symbolic.shapes import is_shape, shapes_of
 from ferrnn._src.symbolic.symbolic import SymbolicTensor
 from ferrnn._src.tree.types import Array, Mask
@@ -20,14 +20,8 @@ from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
 from ferrnn._src.weights.random import SeedGenerator
 
-# `backward(d_scores, grads) -> d_query, d_key`
-ScoresVjp: TypeAlias = Callable[[Array, Gradients], tuple[Array, Array]]
-
 # `vjp(d_means, d_weights, grads) -> d_query, d_value, d_key`
 MeansVjp: TypeAlias = Callable[[Array, "Array | None", Gradients], "tuple[Array, Array, Array]"]
-
-# Subtracted from the scores of masked values, as in Keras.
-_HIDDEN = 1e9
 
 
 class Attended(NamedTuple):
@@ -167,8 +161,7 @@ class Attention(Layer):
         query_mask, value_mask = self._checked_masks(call.mask, arrays)
         causal = says is not None and says.use_causal_mask
         hidden = _hidden(query.shape[-2], key.shape[-2], value_mask, causal)
-        means = self._means if self._in_engine(query, value, key) else self._means_by_scores
-        outputs, weights, means_vjp = means((query, value, key), hidden, bool(call.training))
+        outputs, weights, means_vjp = self._means((query, value, key), hidden, bool(call.training))
         shown = None if query_mask is None else np.asarray(query_mask, bool)[..., None]
         if shown is not None:
             outputs = np.where(shown, outputs, 0)
@@ -189,15 +182,11 @@ class Attention(Layer):
 
         return returned, vjp
 
-    def _in_engine(self, query: Array, value: Array, key: Array) -> bool:
-        """Whether the engine can compute the scores, and all arrays have equally many samples."""
-        plain = self.score_mode == "dot" and type(self)._scores is Attention._scores
-        return plain and query.shape[:-2] == value.shape[:-2] == key.shape[:-2]
-
     def _means(
-        self, arrays: tuple[Array, Array, Array], hidden: Mask | None, training: bool
+        self, given: tuple[Array, Array, Array], hidden: Mask | None, training: bool
     ) -> tuple[Array, Array, MeansVjp]:
         """Means of values, their weights, and `vjp(d_means, d_weights, grads)`, in the engine."""
+        arrays, hidden = _of_equal_samples(given, hidden)
         query, value = _with_a_head(arrays[0]), _with_a_head(arrays[1])
         key = value if arrays[2] is arrays[1] else _with_a_head(arrays[2])
         lengths = (*arrays[0].shape[:-1], arrays[2].shape[-2])  # of the weights
@@ -205,10 +194,10 @@ class Attention(Layer):
         if training and self.dropout:
             noise = self.seed_generator.dropout_mask(lengths, self.dropout, self.dtype)
             given_noise = noise.reshape(len(query), 1, *lengths[-2:])
-        scale = 1.0 if self.scale is None else float(self.scale.snapshot())
-        given = (query, key, value, scale, given_noise)
+        scale, factors = self._scale_and_factors()
+        known = (query, key, value, scale, factors, given_noise)
         seen = None if hidden is None else ~hidden.reshape(-1, 1, *hidden.shape[-2:])
-        means, softened = attention_forward(given, seen, False)
+        means, softened = attention_forward(known, seen, False)
         weights = softened.reshape(lengths)
 
         def vjp(
@@ -217,48 +206,31 @@ class Attention(Layer):
             if d_weights is not None:
                 d_weights = np.asarray(d_weights if noise is None else d_weights * noise)
                 d_weights = d_weights.astype(weights.dtype, copy=False).reshape(softened.shape)
-            wanted, slope = self.scale is not None, d_means.reshape(means.shape)
-            slopes = attention_backward(given, softened, slope, d_weights, wanted)
-            if self.scale is not None:
-                grads.add(self.scale, np.asarray(slopes[3], weights.dtype))
-            pairs = zip((slopes[0], slopes[2], slopes[1]), arrays, strict=True)
-            d_query, d_value, d_key = (slope.reshape(array.shape) for slope, array in pairs)
+            slope = d_means.reshape(means.shape)
+            wanted = self.scale is not None
+            slopes = attention_backward(known, softened, slope, d_weights, wanted)
+            self._add_gradients(np.asarray(slopes[3], weights.dtype), slopes[4], grads)
+            triples = zip((slopes[0], slopes[2], slopes[1]), arrays, given, strict=True)
+            d_query, d_value, d_key = (
+                summed_to(slope.reshape(array.shape), own.shape) for slope, array, own in triples
+            )
             return d_query, d_value, d_key
 
         shape = (*arrays[0].shape[:-1], arrays[1].shape[-1])
         return means.reshape(shape), weights if noise is None else weights * noise, vjp
 
-    def _means_by_scores(
-        self, arrays: tuple[Array, Array, Array], hidden: Mask | None, training: bool
-    ) -> tuple[Array, Array, MeansVjp]:
-        """As `_means`, in NumPy."""
-        query, value, key = arrays
-        scores, scores_vjp = self._scores(query, key)
-        weights, weights_backward = self._weights(scores, hidden, training)
+    def _scale_and_factors(self) -> tuple[float, Array | None]:
+        """What products or sums are multiplied by, and the factors of sums that are squashed."""
+        scale = 1.0 if self.scale is None else float(self.scale.snapshot())
+        weight = self.concat_score_weight
+        return scale, None if weight is None else weight.snapshot().reshape(1)
 
-        def vjp(
-            d_means: Array, d_given: Array | None, grads: Gradients
-        ) -> tuple[Array, Array, Array]:
-            d_weights = np.matmul(d_means, value.swapaxes(-1, -2))
-            d_value = np.matmul(weights.swapaxes(-1, -2), d_means)
-            if d_given is not None:
-                d_weights = d_weights + d_given
-            d_query, d_key = scores_vjp(weights_backward(d_weights), grads)
-            return d_query, d_value, d_key
-
-        return np.matmul(weights, value), weights, vjp
-
-    def _weights(
-        self, scores: Array, hidden: Mask | None, training: bool
-    ) -> tuple[Array, Callable[[Array], Array]]:
-        """The weights for the scores, and the function from their gradient to the scores'."""
-        if hidden is not None:
-            scores = scores - hidden * scores.dtype.type(_HIDDEN)
-        softened = activate("softmax", scores)
-        if not training or not self.dropout:
-            return softened, lambda d_weights: softmax_backward(softened, d_weights)
-        noise = self.seed_generator.dropout_mask(softened.shape, self.dropout, self.dtype)
-        return softened * noise, lambda d_weights: softmax_backward(softened, d_weights * noise)
+    def _add_gradients(self, by_scale: Array, by_factors: Array, grads: Gradients) -> None:
+        """Adds the gradients of the weights from those of `_scale_and_factors`."""
+        if self.scale is not None:
+            grads.add(self.scale, by_scale)
+        if self.concat_score_weight is not None:
+            grads.add(self.concat_score_weight, by_factors.reshape(()))
 
     def _checked_masks(self, masks: Any, arrays: Any) -> tuple[Any, Any]:
         """The masks of query and value, which must fit them."""
@@ -282,40 +254,6 @@ class Attention(Layer):
                 f"[query_mask, value_mask]. Received: mask={masks!r} (in layer {self.name!r})."
             )
         return masks[0], masks[1]
-
-    def _scores(self, query: Array, key: Array) -> tuple[Array, ScoresVjp]:
-        """How well each key fits each query, `[batch, queries, values]`, and the vjp."""
-        if self.score_mode == "concat":
-            return self._concat_scores(query, key)
-        products = np.matmul(query, key.swapaxes(-1, -2))
-        scale = None if self.scale is None else self.scale.snapshot()
-
-        def backward(d_scores: Array, grads: Gradients) -> tuple[Array, Array]:
-            if self.scale is not None:
-                grads.add(self.scale, np.asarray((d_scores * products).sum()))
-                d_scores = d_scores * scale
-            return np.matmul(d_scores, key), np.matmul(d_scores.swapaxes(-1, -2), query)
-
-        return products if scale is None else products * scale, backward
-
-    def _concat_scores(self, query: Array, key: Array) -> tuple[Array, ScoresVjp]:
-        assert self.concat_score_weight is not None
-        sums = query[..., :, None, :] + key[..., None, :, :]
-        scale = None if self.scale is None else self.scale.snapshot()
-        weight = self.concat_score_weight
-        factor = weight.snapshot()
-        squashed = np.tanh(sums if scale is None else scale * sums)
-        totals = squashed.sum(axis=-1)
-
-        def backward(d_scores: Array, grads: Gradients) -> tuple[Array, Array]:
-            grads.add(weight, np.asarray((d_scores * totals).sum()))
-            d_sums = (factor * d_scores)[..., None] * (1 - squashed * squashed)
-            if self.scale is not None:
-                grads.add(self.scale, np.asarray((d_sums * sums).sum()))
-                d_sums *= scale
-            return d_sums.sum(axis=-2), d_sums.sum(axis=-3)
-
-        return factor * totals, backward
 
     # Shapes, masks, configuration.
 
@@ -355,26 +293,31 @@ class AdditiveAttention(Attention):
             features: Any = query[-1]
             self.scale = self.add_weight((features,), "glorot_uniform", name="scale")
 
-    def _scores(self, query: Array, key: Array) -> tuple[Array, ScoresVjp]:
-        squashed = np.tanh(query[..., :, None, :] + key[..., None, :, :])
-        scale = None if self.scale is None else self.scale.snapshot()
-        scores = squashed.sum(axis=-1) if scale is None else np.matmul(squashed, scale)
+    def _scale_and_factors(self) -> tuple[float, Array | None]:
+        return 1.0, np.ones(1, self.dtype) if self.scale is None else self.scale.snapshot()
 
-        def backward(d_scores: Array, grads: Gradients) -> tuple[Array, Array]:
-            d_sums = 1 - squashed * squashed
-            d_sums *= d_scores[..., None]
-            if self.scale is not None:
-                flat = squashed.reshape(-1, squashed.shape[-1])
-                grads.add(self.scale, d_scores.reshape(-1) @ flat)
-                d_sums *= scale
-            return d_sums.sum(axis=-2), d_sums.sum(axis=-3)
-
-        return scores, backward
+    def _add_gradients(self, by_scale: Array, by_factors: Array, grads: Gradients) -> None:
+        if self.scale is not None:
+            grads.add(self.scale, by_factors)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["score_mode"]
         return config
+
+
+def _of_equal_samples(
+    arrays: tuple[Array, Array, Array], hidden: Mask | None
+) -> tuple[tuple[Array, Array, Array], Mask | None]:
+    """Query, value and key with as many samples each, and what is hidden in these."""
+    samples = [array.shape[:-2] for array in arrays]
+    if samples[0] == samples[1] == samples[2]:
+        return arrays, hidden
+    every = np.broadcast_shapes(*samples)
+    query, value, key = (np.broadcast_to(each, every + each.shape[-2:]) for each in arrays)
+    if hidden is not None:
+        hidden = np.broadcast_to(hidden, every + hidden.shape[-2:])
+    return (query, value, value if arrays[2] is arrays[1] else key), hidden
 
 
 def _with_a_head(array: Array) -> Array:

@@ -152,14 +152,19 @@ class AlphaDropout(Dropout):
         """Outputs of the inputs' shape and their vjp."""
         if not call.training or self.rate == 0:
             return inputs, lambda d_outputs, grads: d_outputs
-        lowest = -1.6732632423543772 * 1.0507009873554805
         keep = self.seed_generator.keep_mask(self._mask_shape(inputs.shape), self.rate)
-        scale = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5 if self.rate < 1 else 0.0
+        scale, dropped, shift = self._affine()
         kept = np.where(keep, scale, 0).astype(inputs.dtype)
-        shift = -scale * self.rate * lowest
-        moved = np.where(keep, shift, scale * lowest + shift).astype(inputs.dtype)
+        moved = np.where(keep, shift, dropped).astype(inputs.dtype)
         _, vjp = _multiplied(inputs, kept)
         return inputs * kept + moved, vjp
+
+    def _affine(self) -> tuple[float, float, float]:
+        """The factor of what is kept, what takes the place of the rest, and what is added."""
+        lowest = -1.6732632423543772 * 1.0507009873554805
+        scale = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5 if self.rate < 1 else 0.0
+        shift = -scale * self.rate * lowest
+        return scale, scale * lowest + shift, shift
 
 
 class GaussianNoise(Layer):
@@ -182,7 +187,8 @@ class GaussianNoise(Layer):
         """Outputs of the inputs' shape and their vjp."""
         outputs = inputs
         if call.training and self.stddev > 0:
-            outputs = inputs + _normal(self.seed_generator, inputs, self.stddev)
+            draw = self.seed_generator.normal
+            outputs = inputs + draw(inputs.shape, self.stddev, inputs.dtype.name)
         return outputs, lambda d_outputs, grads: d_outputs
 
     def get_config(self) -> dict[str, Any]:
@@ -214,8 +220,13 @@ class GaussianDropout(Layer):
         """Outputs of the inputs' shape and their vjp."""
         if not call.training or self.rate == 0:
             return inputs, lambda d_outputs, grads: d_outputs
-        stddev = math.sqrt(self.rate / (1 - self.rate))
-        return _multiplied(inputs, 1 + _normal(self.seed_generator, inputs, stddev))
+        noise = self.seed_generator.normal(inputs.shape, self._stddev, inputs.dtype.name)
+        return _multiplied(inputs, 1 + noise)
+
+    @property
+    def _stddev(self) -> float:
+        """The standard deviation of the factors."""
+        return math.sqrt(self.rate / (1 - self.rate))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
@@ -253,12 +264,6 @@ def checked_part(argument: str, value: Any) -> float:
             f"and 1. Received: {argument}={value!r}"
         )
     return float(value)
-
-
-def _normal(seeds: SeedGenerator, like: Array, stddev: float) -> Array:
-    numbers = seeds.rewound_generator().standard_normal(like.shape, like.dtype.type)
-    numbers *= stddev
-    return numbers
 
 
 def _multiplied(inputs: Array, noise: Array) -> tuple[Array, Vjp]:

@@ -11,6 +11,7 @@ import numpy as np
 from ferrnn._src.configs.config import epsilon as fuzz
 from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layers.merge import Add, Average, Maximum, Merge, Minimum, Multiply, Subtract
+from ferrnn._src.native import products
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.parameter import Gradients
 
@@ -166,18 +167,16 @@ class Dot(Merge):
         if self.normalize:
             units = _unit(one), _unit(two)
             (one, _), (two, _) = units
-        products = np.matmul(one, two.swapaxes(1, 2))
-        outputs = products.reshape(shape)
+        made = products(one, two, (False, True))
 
         def vjp(d_outputs: Array, grads: Gradients) -> list[Array]:
-            d_products = d_outputs.reshape(products.shape)
-            d_one = np.matmul(d_products, two)
-            d_two = np.matmul(d_products.swapaxes(1, 2), one)
+            d_made = d_outputs.reshape(made.shape)
+            d_one, d_two = products(d_made, two), products(d_made, one, (True, False))
             if units is not None:
                 d_one, d_two = _unit_backward(*units[0], d_one), _unit_backward(*units[1], d_two)
             return [first.back(d_one), second.back(d_two)]
 
-        return outputs, vjp
+        return made.reshape(shape), vjp
 
     def _places(self, shapes: Sequence[Sequence[int | None]]) -> tuple[int, int]:
         """The axis of each input that is summed along."""

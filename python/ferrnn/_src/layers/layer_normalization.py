@@ -10,18 +10,15 @@ import numpy as np
 
 from ferrnn._src.layer.layer import Call, Vjp
 from ferrnn._src.layers.checks import checked_axes, checked_features
+from ferrnn._src.layers.row_normalization import RowNormalization
 from ferrnn._src.layers.weight_settings import GammaAndBeta
-from ferrnn._src.native import (
-    NormalizationWeights,
-    normalization_backward,
-    normalization_forward,
-)
+from ferrnn._src.native import NormalizationWeights
 from ferrnn._src.tree.types import Array
-from ferrnn._src.weights.one_version import one_version, reads_one_version
-from ferrnn._src.weights.parameter import Gradients
+from ferrnn._src.weights.one_version import reads_one_version
+from ferrnn._src.weights.parameter import Gradients, Parameter
 
 
-class LayerNormalization(GammaAndBeta):
+class LayerNormalization(RowNormalization, GammaAndBeta):
     """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, mean and variance over `axis`.
 
     With the default axis, the last, each step of each sample is normalized on its own, in the
@@ -31,6 +28,8 @@ class LayerNormalization(GammaAndBeta):
     >>> LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0]])).tolist()
     [[-1.0, 1.0]]
     """
+
+    _centered = True
 
     def __init__(
         self,
@@ -64,10 +63,6 @@ class LayerNormalization(GammaAndBeta):
         self._lengths: tuple[int, ...] = ()
         # Whether the axis is the last, and the rank that inputs must have for that (0: any).
         self._last, self._rank = False, 0
-        self._packed: tuple[Any, NormalizationWeights] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_packed": None}
 
     def build(self, input_shape: Any) -> None:
         axes = checked_axes(self.axis, input_shape)
@@ -96,27 +91,7 @@ class LayerNormalization(GammaAndBeta):
             return self._along_axes(inputs, call)
         if inputs.shape[-1:] != self._lengths:
             self._checked(inputs)
-        weights = self.stream_weights()
-        outputs, kept = normalization_forward(weights, inputs, call.differentiable)
-        if kept is None:
-            return outputs, None
-
-        def vjp(d_outputs: Array, grads: Gradients) -> Array | None:
-            gamma, beta = self.gamma, self.beta
-            d_inputs, d_gamma, d_beta = normalization_backward(
-                weights,
-                inputs,
-                kept,
-                np.asarray(d_outputs, inputs.dtype),
-                (call.inputs_need_gradient, gamma is not None, beta is not None),
-            )
-            if gamma is not None and d_gamma is not None:
-                grads.add(gamma, d_gamma)
-            if beta is not None and d_beta is not None:
-                grads.add(beta, d_beta)
-            return d_inputs
-
-        return outputs, vjp
+        return self._by_rows(inputs, call)
 
     def stream_weights(self) -> NormalizationWeights:
         """The weights in the form of the engine, made anew after every change of one."""
@@ -127,26 +102,10 @@ class LayerNormalization(GammaAndBeta):
                 f"layer {self.name!r} cannot run in a stream with axis={self.axis}: a step has "
                 "only one axis, the last"
             )
-        packed = self._packed
-        if packed is not None and packed[0] == self._key():
-            return packed[1]
-        gamma, beta = self.gamma, self.beta
-        with one_version():
-            key = self._key()
-            weights = NormalizationWeights(
-                self._lengths[0],
-                self.epsilon,
-                None if gamma is None else gamma.value,
-                None if beta is None else beta.value,
-                self.dtype == "float64",
-            )
-        self._packed = (key, weights)  # one assignment: another thread sees both or neither
-        return weights
+        return self._packed_weights(self._lengths[0])
 
-    def _key(self) -> tuple[int, int, float]:
-        gamma, beta = self.gamma, self.beta
-        versions = [0 if part is None else part.version for part in (gamma, beta)]
-        return versions[0], versions[1], self.epsilon
+    def _factor_and_offset(self) -> tuple[Parameter | None, Parameter | None]:
+        return self.gamma, self.beta
 
     @reads_one_version
     def _along_axes(self, inputs: Array, call: Call) -> tuple[Array, Vjp | None]:

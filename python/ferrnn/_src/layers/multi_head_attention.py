@@ -269,14 +269,14 @@ class MultiHeadAttention(KernelAndBias):
             heads = mask.shape[before]
             wide = np.broadcast_to(mask, (*whole[:before], heads, *whole[before + 1 :]))
             mask = wide.reshape(flat[0], heads, *flat[2:])
-        given = (query, key, value, self._scale, noise)
+        given = (query, key, value, self._scale, None, noise)
         means, weights = attention_forward(given, mask)
 
         def vjp(d_mixed: Array, d_given: Array | None) -> tuple[Array, Array, Array]:
             if d_given is not None:
                 d_given = d_given.reshape(flat).astype(weights.dtype, copy=False)
             slopes = attention_backward(given, weights, of_mixed.inside(d_mixed), d_given)
-            d_query, d_key, d_value, _ = slopes
+            d_query, d_key, d_value, *_ = slopes
             return of_query.outside(d_query), of_key.outside(d_key), of_value.outside(d_value)
 
         return np.ascontiguousarray(of_mixed.outside(means)), weights, vjp

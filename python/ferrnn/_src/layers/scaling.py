@@ -9,7 +9,9 @@ import numpy as np
 
 from ferrnn._src.layer.layer import Call, Layer, Vjp
 from ferrnn._src.layers.checks import checked_axes, checked_features, checked_rank
+from ferrnn._src.layers.row_normalization import RowNormalization
 from ferrnn._src.layers.weight_settings import GammaAndBeta
+from ferrnn._src.native import NormalizationWeights
 from ferrnn._src.tree.types import Array
 from ferrnn._src.weights.one_version import reads_one_version
 from ferrnn._src.weights.parameter import Gradients, Parameter
@@ -18,10 +20,12 @@ from ferrnn._src.weights.parameter import Gradients, Parameter
 _LEAST_NORM = 1e-12
 
 
-class RMSNormalization(Layer):
+class RMSNormalization(RowNormalization):
     """`x / sqrt(mean(x^2) + epsilon) * scale`, the mean over `axis` (Zhang and Sennrich, 2019).
 
-    `scale` has the length of the inputs along `axis`. The outputs have the inputs' shape.
+    `scale` has the length of the inputs along `axis`. With the default axis, the last, each step of
+    each sample is normalized on its own, in the engine; other axes are computed in NumPy. The
+    outputs have the inputs' shape.
 
     >>> RMSNormalization(epsilon=0.0)(np.array([[1.0, -7.0, 7.0, 1.0]])).round(2)
     array([[ 0.2, -1.4,  1.4,  0.2]], dtype=float32)
@@ -29,6 +33,7 @@ class RMSNormalization(Layer):
 
     supports_masking = False
     scale: Parameter
+    _centered = False
 
     def __init__(
         self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any
@@ -58,6 +63,27 @@ class RMSNormalization(Layer):
         axes = checked_axes(self.axis, inputs.shape)
         for axis, length in zip(axes, self.scale.shape, strict=True):
             checked_features(self.name, inputs.shape, axis, length)
+        if axes == (inputs.ndim - 1,):
+            return self._by_rows(inputs, call)
+        return self._along_axes(inputs, axes, call)
+
+    def stream_weights(self) -> NormalizationWeights:
+        """The weights in the form of the engine, made anew after every change of one."""
+        if self.axis not in ([-1], [self._rank - 1]):
+            raise ValueError(
+                f"layer {self.name!r} cannot run in a stream with axis={self.axis}: a step has "
+                "only one axis, the last"
+            )
+        return self._packed_weights(self.scale.size)
+
+    def _factor_and_offset(self) -> tuple[Parameter | None, Parameter | None]:
+        return self.scale, None
+
+    @reads_one_version
+    def _along_axes(
+        self, inputs: Array, axes: tuple[int, ...], call: Call
+    ) -> tuple[Array, Vjp | None]:
+        """`forward` over axes other than just the last."""
         broadcast = [inputs.shape[at] if at in axes else 1 for at in range(inputs.ndim)]
         scale = self.scale.snapshot().reshape(broadcast)
         squares = np.mean(np.square(inputs), axis=axes, keepdims=True)

@@ -9,6 +9,7 @@ from ferrnn._src.layers.attention import AdditiveAttention, Attended, Attention
 from ferrnn._src.layers.multi_head_attention import MultiHeadAttention
 from ferrnn._src.layers.projection import Projection
 from ferrnn._src.training.plan_parts import Lowering
+from ferrnn._src.weights.parameter import Parameter
 
 # Attributes that an instance may override.
 _REPLACED = ("forward", "call", "compute_mask", "cast_inputs", "supports_masking")
@@ -42,8 +43,6 @@ def _why_not(step: Any, says: Attended) -> str | None:
         why = "it is not built yet"
     elif any(tensor.ndim != 3 or str(tensor.dtype) != str(layer.dtype) for tensor in tensors):
         why = f"its inputs or outputs are not sequences of {layer.dtype}"
-    elif isinstance(layer, AdditiveAttention) or getattr(layer, "score_mode", "dot") != "dot":
-        why = "its scores are computed in NumPy"
     elif type(layer) is MultiHeadAttention and layer.use_gate:
         why = "it has a gate"
     return why
@@ -51,18 +50,30 @@ def _why_not(step: Any, says: Attended) -> str | None:
 
 def _added(layer: Any, causal: bool, low: Lowering, given: list[int]) -> int | str:
     drop = low.drops(layer.seed_generator, layer.dropout)
-    if type(layer) is Attention:
-        scale, weights = (1.0, []) if layer.scale is None else (None, [layer.scale])
-        return low.add(("attention", 1, scale, False, causal, None, drop), given, weights)
+    if type(layer) is not MultiHeadAttention:
+        scale, factors, weights = _scores(layer)
+        part = ("attention", 1, scale, False, causal, None, drop, factors)
+        return low.add(part, given, weights)
     # Copies of the values, in the order in which the gradients of one value are summed.
     own = [low.copy(value) for value in reversed(given)][::-1]
     query, value, key = (*own, own[1])[:3]
     query = _projected(layer.query_dense, low, query)
     key = _projected(layer.key_dense, low, key)
     value = _projected(layer.value_dense, low, value)
-    setting = layer.num_heads, layer._scale, True, causal, layer.sliding_window, drop
+    setting = layer.num_heads, layer._scale, True, causal, layer.sliding_window, drop, None
     mixed = low.add(("attention", *setting), [query, value, key], [])
     return _projected(layer.output_dense, low, mixed)
+
+
+def _scores(layer: Attention) -> tuple[float | None, int | None, list[Parameter]]:
+    """The scale of scores, None if it is a weight; the number of factors, None of products.
+
+    And the weights that these are, if they are weights.
+    """
+    if type(layer) is AdditiveAttention:
+        return 1.0, 0 if layer.scale is None else layer.scale.size, layer.weights
+    factors = None if layer.concat_score_weight is None else 1
+    return None if layer.use_scale else 1.0, factors, layer.weights
 
 
 def _projected(projection: Projection, low: Lowering, value: int) -> int:

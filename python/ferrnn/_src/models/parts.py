@@ -15,19 +15,21 @@ from ferrnn._src.layers.bidirectional import Bidirectional
 from ferrnn._src.layers.built_in import runs_one_cell
 from ferrnn._src.layers.conv1d import Conv1D
 from ferrnn._src.layers.dense import Dense
-from ferrnn._src.layers.dropout import Dropout, SpatialDropout1D
+from ferrnn._src.layers.dropout import Dropout
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.global_pooling import GlobalAveragePooling1D, GlobalMaxPooling1D
-from ferrnn._src.layers.joining import Concatenate
+from ferrnn._src.layers.joining import Concatenate, Dot
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.masking import Masking
-from ferrnn._src.layers.merge import Add, Average, Multiply, Subtract
 from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.pooling import AveragePooling1D, MaxPooling1D
-from ferrnn._src.layers.reshaping import Flatten, RepeatVector, Reshape
+from ferrnn._src.layers.reshaping import Flatten
+from ferrnn._src.layers.scaling import RMSNormalization
 from ferrnn._src.layers.time_distributed import TimeDistributed
 from ferrnn._src.models.functions import Part, user_activation, why_not_plain
 from ferrnn._src.models.handed_back import AppliedToRows
+from ferrnn._src.models.join_parts import JOINS, join
+from ferrnn._src.models.noise_parts import NOISE
 from ferrnn._src.models.penalized import Penalized
 from ferrnn._src.models.recurrent_parts import (
     bidirectional,
@@ -35,6 +37,7 @@ from ferrnn._src.models.recurrent_parts import (
     why_not_recurrent,
     with_states,
 )
+from ferrnn._src.models.shape_parts import SHAPING, in_order
 from ferrnn._src.training.plan_parts import Lowering
 
 # The reason for a layer whose product the engine computes.
@@ -45,9 +48,11 @@ _ACTIVATIONS = frozenset(("tanh", "sigmoid", "relu", "elu", "softmax"))
 
 # Layers whose outputs have no mask even if their inputs do; some ignore the mask.
 WITHOUT_MASKS = frozenset((GlobalAveragePooling1D,))
-_ENDING_MASKS = WITHOUT_MASKS | {
-    Conv1D, MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, Flatten, Reshape, RepeatVector
-}  # fmt: skip
+_ENDING_MASKS = (
+    WITHOUT_MASKS
+    | {Conv1D, MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, Dot, RMSNormalization}
+    | (SHAPING.keys() - {Softmax})
+)
 
 # Ids up to here are exact in float32.
 _IDS: Final = 1 << 24
@@ -60,7 +65,7 @@ def gives_mask(layer: Any, masks: Sequence[int | None]) -> bool:
     if type(layer) is Embedding:
         return bool(layer.mask_zero)
     before = masks[0] is not None
-    if type(layer) in _JOINS:
+    if type(layer) in JOINS:
         before = None not in masks or (type(layer) is Concatenate and {*masks} != {None})
     ends = type(layer) in _ENDING_MASKS
     return before and bool(getattr(layer, "return_sequences", True)) and not ends
@@ -84,8 +89,8 @@ def _unpenalized(step: Any, low: Lowering, given: list[int]) -> list[Part] | str
         why = "it is called with a mask"
     elif layer.activity_regularizer is not None and _gives_more(step):
         why = "it has an activity regularizer"
-    elif type(layer) in _JOINS:
-        return _join(step, low, given)
+    elif type(layer) in JOINS:
+        return join(step, low, given)
     elif (len(given) != 1 or not step.single) and not with_states(step, low, given):
         why = "it has several inputs"
     elif type(layer) is Embedding and given[0] >= len(low.inputs):
@@ -96,15 +101,23 @@ def _unpenalized(step: Any, low: Lowering, given: list[int]) -> list[Part] | str
         why = "`supports_masking` is set in the instance"
     elif given[0] in low.masked and type(layer) is Softmax:
         why = "it applies the mask that its inputs carry"
-    why = why or why_not_recurrent(step, low, given)
-    if why is None and type(layer) is TimeDistributed:
-        return _distributed(step, low, given[0] in low.masked)
-    return why or user_activation(step, low) or _part(layer, low)
+    return why or why_not_recurrent(step, low, given) or _of_one(step, low, given[0] in low.masked)
+
+
+def _of_one(step: Any, low: Lowering, masked: bool) -> list[Part] | str:
+    """The parts of a layer that takes one value, masked or not."""
+    layer = step.layer
+    if type(layer) is TimeDistributed:
+        return _distributed(step, low, masked)
+    if type(layer) in SHAPING:
+        shape = step.node.input_tensors[0].shape
+        return why_not_plain(layer) or SHAPING[type(layer)](layer, shape)
+    return user_activation(step, low) or _part(layer, low)
 
 
 def _gives_more(step: Any) -> bool:
     """Whether a layer gives several values, or its value is that of several."""
-    return len(step.node.output_tensors) > 1 or type(step.layer) in _JOINS
+    return len(step.node.output_tensors) > 1 or type(step.layer) in JOINS
 
 
 def _part(layer: Any, low: Lowering) -> list[Part] | str:
@@ -112,30 +125,6 @@ def _part(layer: Any, low: Lowering) -> list[Part] | str:
     if lower is None:
         return f"plans do not support {type(layer).__name__}"
     return why_not_plain(layer) or lower(layer, low)
-
-
-def _join(step: Any, low: Lowering, given: list[int]) -> list[Part] | str:
-    layer, shapes = step.layer, [tensor.shape for tensor in step.node.input_tensors]
-    kind = _JOINS[type(layer)]
-    if kind == "product" and any(value in low.masked for value in given):
-        return "its inputs carry masks"
-    if len(given) < 2 or not step.flat:
-        return "its inputs are not a list of two or more arrays"
-    lengths = shapes
-    if kind == "concat":
-        if layer.axis not in (-1, len(shapes[0]) - 1):
-            return f"it has axis={layer.axis}"
-        lengths = [shape[:-1] for shape in shapes]
-    if any(each != lengths[0] for each in lengths) or not 2 <= len(shapes[0]) <= 3:
-        return f"its inputs have the shapes {shapes}"
-    return [(("join", kind), [])]
-
-
-def _dropout(layer: Any, low: Lowering) -> list[Part] | str:
-    if layer.rate and layer.noise_shape is not None:
-        return f"it has noise_shape={layer.noise_shape}"
-    drop = low.drops(layer.seed_generator, layer.rate)
-    return [] if drop is None else [(("dropout", *drop, type(layer) is SpatialDropout1D), [])]
 
 
 def _embedding(layer: Any, low: Lowering) -> list[Part] | str:
@@ -149,25 +138,16 @@ def _normalization(layer: Any, low: Lowering) -> list[Part] | str:
     gamma, beta = layer.gamma, layer.beta
     if not layer._last:
         return f"it has axis={layer.axis} or rms_scaling"
-    part = ("normalization", layer._lengths[0], layer.epsilon, gamma is not None, beta is not None)
+    there = gamma is not None, beta is not None
+    part = ("normalization", layer._lengths[0], layer.epsilon, True, *there)
     return [(part, [each for each in (gamma, beta) if each is not None])]
 
 
-def _flatten(layer: Any, low: Lowering) -> list[Part] | str:
-    if layer.data_format != "channels_last":
-        return f"it has data_format={layer.data_format!r}"
-    return [(("reshape", None, None), [])]
-
-
-def _reshape(layer: Any, low: Lowering) -> list[Part] | str:
-    shape = layer.target_shape
-    if len(shape) > 2 or not shape:
-        return f"its outputs have {1 + len(shape)} axes"
-    return [(("reshape", *(None if n == -1 else int(n) for n in (1, *shape)[-2:])), [])]
-
-
-def _repeat(layer: Any, low: Lowering) -> list[Part] | str:
-    return [(("repeat", layer.n), [])]
+def _rms_normalization(layer: Any, low: Lowering) -> list[Part] | str:
+    if layer.axis not in ([-1], [layer._rank - 1]):
+        return f"it has axis={layer.axis}"
+    part = ("normalization", layer.scale.size, layer.epsilon, False, True, False)
+    return [(part, [layer.scale])]
 
 
 def _masking(layer: Any, low: Lowering) -> list[Part] | str:
@@ -228,36 +208,26 @@ def _prelu(layer: Any, low: Lowering) -> list[Part] | str:
     return [(("prelu", layer.alpha.size, bool(shared)), [layer.alpha])]
 
 
-def _softmax(layer: Any, low: Lowering) -> list[Part] | str:
-    return [(("activation", "softmax"), [])] if layer.axis == -1 else f"it has axis={layer.axis}"
-
-
-def _windows(layer: Any) -> tuple[int, int, int, str] | str:
-    """The geometry of windows over steps, or the reason why the engine does not support them."""
-    if layer.data_format != "channels_last":
-        return f"it has data_format={layer.data_format!r}"
+def _windows(layer: Any) -> tuple[int, int, int, str]:
+    """The geometry of windows over steps."""
     (size,), (stride,), (dilation,), padding = layer.window
     return size, stride, dilation, padding
 
 
 def _convolution(layer: Any, low: Lowering) -> list[Part] | str:
     function, windows, bias = layer.activation, _windows(layer), layer.bias
-    if isinstance(windows, str):
-        return windows
     if layer.groups > 1:
         return f"it has groups={layer.groups}"
     if type(function) is not Function or not function.native:
         return _ACTIVATION
     _, features, filters = layer.kernel.shape
     part = ("convolution", windows, function.__name__, features, filters, bias is not None)
-    return [(part, [layer.kernel, *(() if bias is None else (bias,))])]
+    return in_order(layer, [(part, [layer.kernel, *(() if bias is None else (bias,))])])
 
 
 def _pooling(layer: Any, low: Lowering) -> list[Part] | str:
-    windows = _windows(layer)
-    if isinstance(windows, str):
-        return windows
-    return [(("pooling", windows, type(layer) is AveragePooling1D), [])]
+    part = ("pooling", _windows(layer), type(layer) is AveragePooling1D)
+    return in_order(layer, [(part, [])])
 
 
 def _global_pooling(layer: Any, low: Lowering) -> list[Part] | str:
@@ -307,7 +277,9 @@ def _distributed(step: Any, low: Lowering, masked: bool) -> list[Part] | str:
 
 
 # Layers whose rows may be any, and those for which a sample's steps must be the right ones.
-_ROWS = frozenset((Dense, Dropout, LayerNormalization, Activation, ReLU, LeakyReLU, ELU))
+_ROWS = frozenset(
+    (Dense, Dropout, LayerNormalization, RMSNormalization, Activation, ReLU, LeakyReLU, ELU)
+)
 _FOLDED = frozenset(
     (
         Conv1D, MaxPooling1D, AveragePooling1D, GlobalMaxPooling1D, GlobalAveragePooling1D,
@@ -320,10 +292,10 @@ _Lower: TypeAlias = Callable[[Any, Lowering], list[Part] | str]
 _PARTS: dict[type[Layer], _Lower] = {
     Bidirectional: bidirectional,
     Dense: _dense,
-    Dropout: _dropout,
-    SpatialDropout1D: _dropout,
+    **NOISE,
     Embedding: _embedding,
     LayerNormalization: _normalization,
+    RMSNormalization: _rms_normalization,
     BatchNormalization: _batch_normalization,
     Conv1D: _convolution,
     MaxPooling1D: _pooling,
@@ -335,16 +307,5 @@ _PARTS: dict[type[Layer], _Lower] = {
     LeakyReLU: _leaky,
     ELU: _elu,
     PReLU: _prelu,
-    Softmax: _softmax,
-    Flatten: _flatten,
-    Reshape: _reshape,
-    RepeatVector: _repeat,
     Masking: _masking,
-}
-_JOINS: dict[type[Layer], str] = {
-    Add: "sum",
-    Subtract: "difference",
-    Multiply: "product",
-    Average: "mean",
-    Concatenate: "concat",
 }

@@ -15,7 +15,7 @@ from ferrnn._src.layers.data_normalization import Normalization
 from ferrnn._src.layers.merge import Maximum, Minimum
 from ferrnn._src.layers.passing import Rescaling
 from ferrnn._src.layers.reshaping import Permute
-from ferrnn._src.layers.resizing import Cropping1D
+from ferrnn._src.layers.resizing import Cropping1D, ZeroPadding1D
 from ferrnn._src.models.written import WrittenLayer
 from ferrnn._src.programs.lowering import Code
 from ferrnn._src.programs.recorder import UnsupportedError
@@ -34,6 +34,16 @@ def _permuted(trace: CellTrace, layer: Any, x: Any) -> Any:
 def _cropped(trace: CellTrace, layer: Any, x: Any) -> Any:
     before, after = layer.cropping
     return x[:, before : x.shape[1] - after]
+
+
+def _padded(trace: CellTrace, layer: Any, x: Any) -> Any:
+    axis = 1 if layer.data_format == "channels_last" else 2
+    parts = [x]
+    for at, steps in enumerate(layer.padding):
+        shape = [steps if each == axis else x.shape[each] for each in range(3)]
+        if steps:
+            parts.insert(at * len(parts), np.zeros(shape, str(x.dtype)))
+    return trace.call("concatenate", (parts,), {"axis": axis})
 
 
 def _largest(trace: CellTrace, layer: Any, xs: Any) -> Any:
@@ -59,6 +69,7 @@ def _rescaled(trace: CellTrace, layer: Any, x: Any) -> Any:
 _SAID: dict[type, _Code] = {
     Permute: _permuted,
     Cropping1D: _cropped,
+    ZeroPadding1D: _padded,
     Maximum: _largest,
     Minimum: _smallest,
     Normalization: _normalized,
@@ -67,7 +78,7 @@ _SAID: dict[type, _Code] = {
 
 
 # Those whose outputs do not depend on a mask.
-_WITHOUT_MASKS = frozenset((Normalization, Rescaling))
+_WITHOUT_MASKS = frozenset((Normalization, Rescaling, Permute, Cropping1D, ZeroPadding1D))
 
 
 def is_said(layer: Any) -> bool:

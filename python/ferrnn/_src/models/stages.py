@@ -24,6 +24,7 @@ from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.layer_normalization import LayerNormalization
 from ferrnn._src.layers.normalization import BatchNormalization
 from ferrnn._src.layers.passing import ActivityRegularization, Identity, Rescaling
+from ferrnn._src.layers.scaling import RMSNormalization
 from ferrnn._src.sequence.stream import StreamPart
 from ferrnn._src.tree.types import Array
 
@@ -225,6 +226,7 @@ def _activation(place: Place) -> list[StreamPart]:
 PLAIN: dict[type[Layer], Stage] = {
     Dense: _dense,
     LayerNormalization: _layer_normalization,
+    RMSNormalization: _layer_normalization,
     BatchNormalization: _batch_normalization,
     Normalization: _normalization,
     Rescaling: _rescaling,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ferrnn._src.native import dropout_mask
+from ferrnn._src.native import noise
 from ferrnn._src.symbolic import tracing
 from ferrnn._src.tree.types import Array, Mask
 from ferrnn._src.weights.seed_state import SeedState
@@ -249,4 +249,14 @@ class SeedGenerator:
             return np.zeros(shape, dtype)
         # The numbers are those of `keep_mask`.
         scale, double = 1.0 / (1.0 - rate), dtype == "float64"
-        return dropout_mask(self.initial_seed, call, shape, round(rate * 2**32), scale, double)
+        return noise(self.initial_seed, call, shape, round(rate * 2**32), scale, double)
+
+    def normal(self, shape: tuple[int, ...], stddev: float, dtype: str) -> Array:
+        """Normally distributed numbers of mean 0; advances the counter by one.
+
+        >>> SeedGenerator(1).normal((2, 3), 0.5, "float32").shape
+        (2, 3)
+        """
+        call = self.counter
+        self._advance()
+        return noise(self.initial_seed, call, shape, None, stddev, dtype == "float64")
