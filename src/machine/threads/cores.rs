@@ -38,7 +38,7 @@ mod linux {
 }
 
 #[cfg(all(target_os = "linux", not(miri)))]
-pub(super) use linux::{allowed, current, leave};
+pub(super) use linux::{Cores, allowed, current, leave};
 
 /// The core of this thread: not known.
 #[cfg(not(all(target_os = "linux", not(miri))))]
@@ -46,14 +46,18 @@ pub(super) fn current() -> Option<usize> {
     None
 }
 
+/// Where a thread may run: not known.
+#[cfg(not(all(target_os = "linux", not(miri))))]
+pub(super) type Cores = Option<()>;
+
 /// Where this thread may run: not known.
 #[cfg(not(all(target_os = "linux", not(miri))))]
-pub(super) fn allowed() -> Option<()> {
+pub(super) fn allowed() -> Cores {
     None
 }
 
 /// Leaves this thread where it is.
 #[cfg(not(all(target_os = "linux", not(miri))))]
-pub(super) fn leave(_core: usize, _allowed: &Option<()>) -> bool {
+pub(super) fn leave(_core: usize, _allowed: &Cores) -> bool {
     false
 }

@@ -15,6 +15,11 @@ const AGAIN: u64 = 20_000;
 static UNTIL: AtomicU64 = AtomicU64::new(0);
 static LAST_REST: AtomicU64 = AtomicU64::new(0);
 
+/// How long after steps of several callers have overlapped each of them keeps to its own thread, in
+/// microseconds, and when they last did.
+const APART: u64 = 50_000;
+static OVERLAP: AtomicU64 = AtomicU64::new(0);
+
 fn now() -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
     // At least one, so that a fresh process is not crowded.
@@ -25,6 +30,17 @@ fn now() -> u64 {
 pub(super) fn is_crowded() -> bool {
     let until = UNTIL.load(Ordering::Relaxed);
     until != 0 && now() < until
+}
+
+/// Whether steps of several callers overlap now, or have done so a short while ago: one that comes while
+/// a helper is at work may take its core, and then nobody goes on with the piece it has begun.
+pub(super) fn overlaps(others: bool) -> bool {
+    let now = now();
+    if others {
+        OVERLAP.store(now, Ordering::Relaxed);
+    }
+    let last = OVERLAP.load(Ordering::Relaxed);
+    last != 0 && now < last + APART
 }
 
 /// A wait, or a core that two members share, has shown that cores are wanted. The rest is twice as long as

@@ -307,6 +307,9 @@ pub struct UnitsMut<'t, T> {
     life: PhantomData<&'t mut [T]>,
 }
 
+// SAFETY: as an exclusive borrow of those units, which no other part has.
+unsafe impl<T: Send> Send for UnitsMut<'_, T> {}
+
 impl<'t, T> UnitsMut<'t, T> {
     /// All units of the rows of a plane that nobody else uses.
     ///
@@ -317,6 +320,20 @@ impl<'t, T> UnitsMut<'t, T> {
         assert!(slots * width <= stride && rows * stride <= plane.len(), "outside the plane");
         let at = NonNull::from(plane).cast();
         Self { at, geometry, units: 0..width, life: PhantomData }
+    }
+
+    /// The part's units before `unit`, and those from there on.
+    ///
+    /// # Panics
+    /// If the unit is not the part's.
+    #[must_use]
+    pub fn split(self, unit: usize) -> (Self, Self) {
+        let Self { at, geometry, units: Range { start, end }, life } = self;
+        assert!(start <= unit && unit <= end, "outside the part");
+        (
+            Self { at, geometry, units: start..unit, life },
+            Self { at, geometry, units: unit..end, life },
+        )
     }
 
     /// The part's units from `unit` on, of one row: of each slot in turn.

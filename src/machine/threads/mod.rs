@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use exchange::{Exchange, Geometry, Planes, Turn, UnitsMut};
-pub use team::{Held, Team, for_each, hold};
+pub use team::{Held, MOST_PIECES, Team, for_each, hold};
 pub(crate) use together::together;
 
 use crate::error::{Error, Result};
@@ -21,6 +21,10 @@ use crate::error::{Error, Result};
 /// With fewer multiply-adds for each thread than this, another thread does not pay: about 30 us at
 /// the speed of a modern core, where waking a sleeping worker takes 5 to 13 us.
 const SHARE: usize = 1_600_000;
+
+/// The same for a step of a stream, of which most is over when a worker has woken up: in a virtual
+/// machine that takes 25 us, after 8 us of the caller's time.
+const SHARE_OF_STEP: usize = 2 * SHARE;
 
 /// The number that `set_count` has set; 0 until then.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -81,6 +85,24 @@ pub fn set_count(threads: usize) {
 pub fn worth(work: usize) -> Result<usize> {
     let most = count()?.min(work / SHARE).max(1);
     Ok(if most > 1 && crowd::is_crowded() { 1 } else { most })
+}
+
+/// The number of threads worth using for a step of a stream: `work` are its multiply-adds, or the bytes
+/// of weights that it reads if they are more. The step is [`hold`]ing: if others do so too, each keeps to
+/// its own thread.
+#[must_use]
+#[inline]
+pub fn worth_step(work: usize) -> usize {
+    if work < 2 * SHARE_OF_STEP { 1 } else { worth_large_step(work) }
+}
+
+#[cold]
+fn worth_large_step(work: usize) -> usize {
+    if crowd::overlaps(team::held() > 1) {
+        return 1;
+    }
+    // A number of threads that cannot be read is for longer calls to report.
+    worth(work / (SHARE_OF_STEP / SHARE)).unwrap_or(1)
 }
 
 /// How often a long call checks whether to go on.

@@ -7,6 +7,7 @@
 //! threads, makes its own.
 
 use std::any::Any;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -14,10 +15,14 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use super::{cores, crowd};
-use crate::machine::lists::Listed;
+use crate::machine::lists::{Listed, share};
 
 /// Iterations of the spinning loop before a waiting thread sleeps: about 20 us.
 const SPINS: usize = 2_000;
+/// States at most for which a region reserves no memory.
+pub const MOST_PIECES: usize = 32;
+/// Pieces of a thread: enough that the others take over most of the share of one that wakes up late.
+const PIECES_OF_THREAD: usize = 8;
 /// Helpers that finish later than this, and later than half of the caller's own work, have been
 /// kept from theirs.
 const LATE: Duration = Duration::from_micros(300);
@@ -34,6 +39,11 @@ pub struct Held(());
 pub fn hold() -> Held {
     HELD.fetch_add(1, Ordering::Relaxed);
     Held(())
+}
+
+/// How many of them there are.
+pub(super) fn held() -> usize {
+    HELD.load(Ordering::Relaxed)
 }
 
 impl Drop for Held {
@@ -62,7 +72,9 @@ impl Team {
             workers.push(worker);
         }
         let helpers = wanted.min(workers.len());
+        let core = cores::current().unwrap_or(usize::MAX);
         for worker in &workers[..helpers] {
+            worker.seat.core.store(core, Ordering::Relaxed);
             worker.seat.on_call.store(true, Ordering::Release);
             worker.thread.unpark();
         }
@@ -84,18 +96,20 @@ impl Team {
     pub fn for_each<S: Send>(&mut self, states: &mut [S], work: impl Fn(usize, &mut S) + Sync) {
         let count = states.len();
         let helpers = self.helpers.min(count.saturating_sub(1));
-        let claimed = states.iter().map(|_| AtomicBool::new(false)).listed();
-        let Some(claimed) = claimed.ok().filter(|_| helpers > 0) else {
+        let few = [const { AtomicBool::new(false) }; MOST_PIECES];
+        let many = states.iter().skip(MOST_PIECES).map(|_| AtomicBool::new(false)).listed();
+        let Some(many) = many.ok().filter(|_| helpers > 0) else {
             for state in states {
                 work(0, state);
             }
             return;
         };
+        let claimed = |index: usize| few.get(index).unwrap_or_else(|| &many[index - MOST_PIECES]);
         let base = AtomicPtr::new(states.as_mut_ptr());
-        let share = |member: usize| {
-            let first = member * count / (helpers + 1);
+        let of_member = |member: usize| {
+            let first = share(count, member, helpers + 1);
             for index in (first..count).chain(0..first) {
-                if !claimed[index].swap(true, Ordering::Relaxed) {
+                if !claimed(index).swap(true, Ordering::Relaxed) {
                     // SAFETY: `swap` gives each index below the length to one member only, so this
                     // is the one reference to that state; `states` stays borrowed until all are done.
                     let state = unsafe { &mut *base.load(Ordering::Relaxed).add(index) };
@@ -103,7 +117,19 @@ impl Team {
                 }
             }
         };
-        self.run(helpers, &share);
+        self.run(helpers, &of_member, true);
+    }
+
+    /// How many pieces to cut a short region's work into.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        MOST_PIECES.min(PIECES_OF_THREAD * self.size())
+    }
+
+    /// The states of so many with which each member begins.
+    pub fn shares(&self, count: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let members = self.size().min(count);
+        (0..members).map(move |n| share(count, n, members)..share(count, n + 1, members))
     }
 
     /// Calls `work` for each state at the same time: member `n` has state `n`.
@@ -120,17 +146,18 @@ impl Team {
             work(member, state);
         };
         if let Some(helpers) = states.len().checked_sub(1) {
-            self.run(helpers, &share);
+            self.run(helpers, &share, false);
         }
     }
 
-    fn run(&mut self, helpers: usize, work: &(dyn Fn(usize) + Sync)) {
+    /// Runs `work` as each member. If it leaves nothing to do once it is done as one of them, nobody waits
+    /// for helpers that have not begun.
+    fn run(&mut self, helpers: usize, work: &(dyn Fn(usize) + Sync), leaves_nothing: bool) {
         let workers = self.workers.as_deref().map_or(&[][..], |workers| &workers[..helpers]);
         let job = Job {
             work,
             pending: AtomicUsize::new(workers.len()),
             caller: thread::current(),
-            core: cores::current(),
             panic: Mutex::new(None),
         };
         for worker in workers {
@@ -143,6 +170,12 @@ impl Team {
         } else {
             let start = Instant::now();
             job.run(0);
+            for worker in workers.iter().filter(|_| leaves_nothing) {
+                // Taken back before the helper has it, or null: then the helper is at work.
+                if !worker.seat.job.swap(std::ptr::null_mut(), Ordering::Relaxed).is_null() {
+                    job.pending.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
             let of_caller = start.elapsed();
             wait(|| job.pending.load(Ordering::Acquire) == 0);
             if start.elapsed() > of_caller + (of_caller / 2).max(LATE) {
@@ -195,8 +228,6 @@ struct Job<'a> {
     /// Helpers that have not finished.
     pending: AtomicUsize,
     caller: Thread,
-    /// The core on which the caller has made it.
-    core: Option<usize>,
     panic: Mutex<Option<Panic>>,
 }
 
@@ -215,11 +246,22 @@ struct Seat {
     job: AtomicPtr<Job<'static>>,
     /// Whether a team has it, so that a job may come soon.
     on_call: AtomicBool,
+    /// The core on which the team's caller has gathered it.
+    core: AtomicUsize,
 }
 
 impl Seat {
     fn may_have_job(&self) -> bool {
         self.on_call.load(Ordering::Acquire) || HELD.load(Ordering::Relaxed) > 0
+    }
+
+    /// Linux wakes a worker on its caller's core, where both take turns, if it does not know of another
+    /// that is idle: in many virtual machines it never does.
+    fn leave_core_of_caller(&self, allowed: &cores::Cores) {
+        let of_caller = self.core.load(Ordering::Relaxed);
+        if cores::current() == Some(of_caller) && !cores::leave(of_caller, allowed) {
+            crowd::report();
+        }
     }
 }
 
@@ -241,13 +283,7 @@ impl Worker {
                 // SAFETY: `Team::run` stores a pointer to a job that it keeps alive until `pending`
                 // is zero, to which this worker's share is added below, after its last use of it.
                 if let Some(job) = unsafe { job.as_ref() } {
-                    // Linux wakes a worker on its caller's core, where both take turns, if it does not
-                    // know of another that is idle: in many virtual machines it never does.
-                    if let Some(core) = job.core.filter(|_| cores::current() == job.core)
-                        && !cores::leave(core, &allowed)
-                    {
-                        crowd::report();
-                    }
+                    of_worker.leave_core_of_caller(&allowed);
                     job.run(number);
                     let caller = job.caller.clone();
                     if job.pending.fetch_sub(1, Ordering::Release) == 1 {
@@ -259,6 +295,7 @@ impl Worker {
                     std::hint::spin_loop();
                 } else {
                     thread::park();
+                    of_worker.leave_core_of_caller(&allowed);
                     spins = 0;
                 }
             }
