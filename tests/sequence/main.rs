@@ -23,3 +23,4 @@ mod small_caches;
 mod stream;
 mod stream_memory;
 mod stream_parts;
+mod stream_threads;

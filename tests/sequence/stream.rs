@@ -41,7 +41,7 @@ pub fn step_by_step<T: Engine>(stream: &mut Stream<T>, inputs: &[T], time: usize
     Outcome { outputs, state: states(stream) }
 }
 
-fn states<T: Engine>(stream: &mut Stream<T>) -> Vec<Vec<T>> {
+pub fn states<T: Engine>(stream: &mut Stream<T>) -> Vec<Vec<T>> {
     let (rows, sizes) = (stream.streams(), stream.state_sizes().to_vec());
     let of = |(number, size): (usize, usize)| {
         let mut state = vec![T::of(f64::NAN); rows * size];

@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use super::plan::Place;
 use super::rows::States;
-use super::step::forward::{Chunk, Step};
-use super::step::single::{RowStep, is_single};
+use super::step::piece::{Phase, least_blocks};
+use super::step::single::is_single;
 use super::weights::Weights;
 use crate::error::Result;
 use crate::kernels::pack::row_stride;
-use crate::kernels::product::{Product, Start};
+use crate::kernels::product::Product;
 use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
-use crate::machine::threads::{Geometry, UnitsMut};
+use crate::machine::threads::{self, Team};
 
 /// A recurrent layer's states, and the memory that a step needs: nothing is reserved later.
 pub struct RecurrentStage<T: Element> {
@@ -34,11 +33,15 @@ pub struct RecurrentStage<T: Element> {
     kept: Buffer<T>,
     /// `[block][row][slot][LANES]`
     slots: Buffer<T>,
-    /// The rows that a product of integers multiplies; none with other weights.
-    narrow: Buffer<T>,
+    /// The inputs and the outputs as products of integers multiply them; none with other weights.
+    narrow: [Buffer<T>; 2],
     /// Every row, for the step's kernel.
     active: Vec<u32>,
     backwards: bool,
+    /// Whether a step runs in one pass over the weights.
+    single: bool,
+    /// What several threads can share of a step, see [`threads::worth_step`].
+    work: usize,
 }
 
 /// Projected outputs, by row, in the layout that other layers use for this many outputs: the rows
@@ -57,6 +60,13 @@ impl<T: Element> RecurrentStage<T> {
         let stride = row_stride(weights.units);
         let padded = rows * weights.padded_units();
         let early = if weights.phases() > 1 { rows * stride } else { 0 };
+        let single = is_single(&weights, rows);
+        let work = weights.work().saturating_mul(rows.max(weights.precision.bytes::<T>()));
+        let narrow = |size, multiplied| {
+            let wanted = weights.is_int8() && multiplied;
+            Buffer::zeroed(if wanted { rows * row_stride(size) } else { 0 })
+        };
+        let recurrent = weights.layout.recurrent() > 0;
         let shown = weights.projection.as_ref().map(|_| {
             let stride = row_stride(weights.outputs);
             // Bounded: one.
@@ -72,7 +82,9 @@ impl<T: Element> RecurrentStage<T> {
             others: Buffer::zeroed(padded * weights.layout.states)?,
             kept: Buffer::zeroed(padded * weights.layout.states)?,
             slots: Buffer::zeroed(padded * weights.layout.slots.len())?,
-            narrow: Buffer::zeroed(rows * narrow_stride(&weights))?,
+            narrow: [narrow(weights.features, true)?, narrow(weights.units, recurrent)?],
+            single,
+            work: if weights.blocks() > least_blocks(&weights, single) { work } else { 0 },
             active: (0..rows as u32).listed()?,
             backwards: false,
             weights,
@@ -154,15 +166,43 @@ impl<T: Element> RecurrentStage<T> {
 
     /// See [`super::Engine::advance`].
     pub(crate) fn advance(&mut self, inputs: &[T], inputs_stride: usize) {
-        if is_single(&self.weights, self.rows) {
-            self.advance_row(inputs);
-        } else {
-            self.advance_rows(inputs, inputs_stride);
-        }
+        self.compute(inputs, inputs_stride);
         self.project_outputs();
         std::mem::swap(&mut self.previous, &mut self.produced);
         self.backwards = !self.backwards;
         self.show();
+    }
+
+    /// All phases of the cell.
+    fn compute(&mut self, inputs: &[T], inputs_stride: usize) {
+        let weights = &*self.weights;
+        let threads = threads::worth_step(self.work);
+        let mut team = (threads > 1).then(|| Team::gather(threads));
+        let [narrow, narrow_outputs] = &mut self.narrow;
+        let rows = (inputs, inputs_stride, self.rows);
+        let inputs = narrowed(weights, narrow, rows, weights.features);
+        let phases = weights.layout.phases.len();
+        for phase in 0..phases {
+            let last = phase + 1 == phases && weights.projection.is_none();
+            let (source, produced) = match (phase, last) {
+                (0, true) => (&*self.previous, &mut *self.produced),
+                (0, false) => (&*self.previous, &mut *self.early),
+                _ => (&*self.early, &mut *self.produced),
+            };
+            let rows = (source, self.stride, self.rows);
+            let phase = Phase {
+                weights,
+                number: phase,
+                single: self.single,
+                rows: &self.active,
+                stride: self.stride,
+                inputs,
+                previous: &self.previous,
+                operand: narrowed(weights, narrow_outputs, rows, weights.outputs),
+                backwards: self.backwards,
+            };
+            phase.compute(team.as_mut(), &mut self.others, &mut self.slots, produced);
+        }
     }
 
     /// The outputs of a step, from what its cell produced.
@@ -183,138 +223,23 @@ impl<T: Element> RecurrentStage<T> {
             to[..size].copy_from_slice(&from[..size]);
         }
     }
-
-    fn advance_row(&mut self, inputs: &[T]) {
-        let weights = &*self.weights;
-        let phases = weights.layout.phases.len();
-        let mut early = std::mem::take(&mut self.early);
-        for phase in 0..phases {
-            let last = phase + 1 == phases && weights.projection.is_none();
-            let (operand, produced) = match (phase, last) {
-                (0, true) => (&*self.previous, &mut *self.produced),
-                (0, false) => (&*self.previous, &mut *early),
-                _ => (&*early, &mut *self.produced),
-            };
-            weights.cell.visit(RowStep {
-                weights,
-                phase,
-                inputs,
-                operand,
-                previous: &self.previous,
-                produced,
-                state: &mut self.others,
-                slots: &mut self.slots,
-                backwards: self.backwards,
-            });
-        }
-        self.early = early;
-    }
-
-    fn advance_rows(&mut self, inputs: &[T], inputs_stride: usize) {
-        self.project(inputs, inputs_stride);
-        let weights = &*self.weights;
-        let (phases, width) = (weights.layout.phases.len(), weights.layout.slots.len());
-        let stride = self.stride;
-        let geometry =
-            Geometry { rows: self.rows, slots: 1, width: weights.padded_units(), stride };
-        let mut early = std::mem::take(&mut self.early);
-        for phase in 0..phases {
-            let last = phase + 1 == phases && weights.projection.is_none();
-            let (source, produced) = match (phase, last) {
-                (0, true) => (&*self.previous, &mut *self.produced),
-                (0, false) => (&*self.previous, &mut *early),
-                _ => (&*early, &mut *self.produced),
-            };
-            let fused = weights.is_fused();
-            if !fused && weights.layout.recurrent() > 0 {
-                let rows = (source, stride, self.rows);
-                let right = &weights.recurrent[phase];
-                let rows = narrowed(weights, &mut self.narrow, rows, right.depth());
-                let out = (&mut self.slots[..], width);
-                let product = Product {
-                    offset: weights.layout.phases[phase].0,
-                    block_stride: self.rows * width,
-                    from_end: weights.is_int8() && self.backwards,
-                    start: Start::Output,
-                    ..Product::of(rows, right, out)
-                };
-                T::dispatch(weights.level, product);
-            }
-            let chunk = Chunk {
-                weights,
-                blocks: 0..weights.blocks(),
-                rows: self.rows,
-                stride,
-                tail: None,
-                slots: &mut self.slots,
-                keep: false,
-                state: &mut self.others,
-                kept_state: None,
-                outputs: None,
-            };
-            weights.cell.visit(Step {
-                chunk,
-                time: 0,
-                phase,
-                active: &self.active,
-                place: Place { first: 0, rows: self.rows },
-                from_end: self.backwards,
-                previous: &self.previous,
-                operand: fused.then_some(source),
-                produced: &mut UnitsMut::whole(produced, geometry),
-                ahead: None,
-            });
-        }
-        self.early = early;
-    }
-
-    /// Fills the slots with biases and the input's product.
-    fn project(&mut self, inputs: &[T], stride: usize) {
-        let weights = &*self.weights;
-        let (width, lanes) = (weights.layout.slots.len(), weights.lanes());
-        let inputs_end = weights.layout.input.1 * lanes;
-        let others = width * lanes - inputs_end;
-        if others > 0 {
-            let blocks = self.slots.chunks_exact_mut(self.rows * width * lanes);
-            for (rows, bias) in blocks.zip(weights.recurrent_bias.chunks_exact(others)) {
-                for row in rows.chunks_exact_mut(width * lanes) {
-                    row[inputs_end..].copy_from_slice(bias);
-                }
-            }
-        }
-        let rows = (inputs, stride, self.rows);
-        let rows = narrowed(weights, &mut self.narrow, rows, weights.features);
-        let out = (&mut self.slots[..], width);
-        let product = Product {
-            block_stride: self.rows * width,
-            from_end: weights.is_int8() && self.backwards,
-            start: Start::Bias(&weights.input_bias),
-            ..Product::of(rows, &weights.kernel, out)
-        };
-        T::dispatch(weights.level, product);
-    }
 }
 
-/// Elements between two rows of integers, of the inputs or the outputs; none with weights of numbers.
-fn narrow_stride<T: Element>(weights: &Weights<T>) -> usize {
-    if weights.is_int8() { row_stride(weights.features.max(weights.units)) } else { 0 }
-}
-
-/// Rows of a product's left side, the elements between two of them and their number, as its weights
-/// multiply them.
+/// Rows of a product's left side, and the elements between two of them, as the weights multiply them: in
+/// `memory`, unless that is empty.
 fn narrowed<'a, T: Element>(
     weights: &Weights<T>,
     memory: &'a mut [T],
     (rows, stride, count): (&'a [T], usize, usize),
     depth: usize,
-) -> (&'a [T], usize, usize) {
-    if !weights.is_int8() {
-        return (rows, stride, count);
+) -> (&'a [T], usize) {
+    if memory.is_empty() {
+        return (rows, stride);
     }
-    let to_stride = narrow_stride(weights);
+    let to_stride = memory.len() / count;
     for (row, to) in memory.chunks_exact_mut(to_stride).enumerate() {
         to[..depth].copy_from_slice(&rows[row * stride..][..depth]);
     }
     weights.narrow(memory, to_stride, count, depth);
-    (memory, to_stride, count)
+    (memory, to_stride)
 }

@@ -1,6 +1,6 @@
 //! A chain of layers, one step at a time, for some rows ("streams") at once: what each layer keeps
-//! from step to step lives here, and a step makes no allocation, takes no lock and makes no system
-//! call.
+//! from step to step lives here, and a step makes no allocation. It takes no lock and makes no system
+//! call, unless a layer has so much work that it calls for other threads.
 
 mod built_in;
 mod conv_lstm;
@@ -27,6 +27,11 @@ use crate::layers::sequence::Engine;
 use crate::machine::lists::Listed;
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::{Element, Level};
+use crate::machine::threads::hold;
+
+/// Multiply-adds of a step from which on its layers may call for other threads, which then stay awake
+/// from one layer to the next.
+const LARGE: usize = 700_000;
 
 /// A layer of the chain, or a part of one.
 #[derive(Clone)]
@@ -214,8 +219,10 @@ impl<T: Engine> Stream<T> {
         &mut self.staged.values[stream * self.staged.stride..][..self.features]
     }
 
-    /// Takes one step with all rows, without allocations, locks or system calls.
+    /// Takes one step with all rows, without allocations; on this thread alone, without locks or system
+    /// calls, unless a layer's share is large.
     pub fn advance(&mut self) {
+        let _held = (self.work >= LARGE).then(hold);
         let (mut data, mut stride) = self.staged.get();
         self.idle.clear();
         for stage in &mut self.stages {

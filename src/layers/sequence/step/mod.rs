@@ -30,5 +30,6 @@ pub(crate) mod ahead;
 pub(crate) mod backward;
 mod finish;
 pub(crate) mod forward;
+pub(crate) mod piece;
 pub(crate) mod single;
 pub(crate) mod sweep;

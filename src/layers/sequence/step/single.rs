@@ -3,6 +3,7 @@
 //! output.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use super::finish::{equations, of_block};
 use crate::cells::{Cell, Shape, Visitor, with_shape};
@@ -22,17 +23,19 @@ pub(crate) fn is_single<T: Element>(weights: &Weights<T>, rows: usize) -> bool {
 pub(crate) struct RowStep<'a, T: Element> {
     pub(crate) weights: &'a Weights<T>,
     pub(crate) phase: usize,
+    /// The blocks of units to compute.
+    pub(crate) blocks: Range<usize>,
     /// The step's inputs.
     pub(crate) inputs: &'a [T],
     /// What the recurrent weights multiply.
     pub(crate) operand: &'a [T],
     /// The output before the step.
     pub(crate) previous: &'a [T],
-    /// What the phase produces.
+    /// What the phase produces, of these blocks.
     pub(crate) produced: &'a mut [T],
-    /// The other states, `[block][state][LANES]`.
+    /// The other states of these blocks, `[block][state][LANES]`.
     pub(crate) state: &'a mut [T],
-    /// `[block][slot][LANES]`; from the first phase to the next.
+    /// Of these blocks, `[block][slot][LANES]`; from the first phase to the next.
     pub(crate) slots: &'a mut [T],
     /// Whether the last blocks of units come first: what a cache still holds of the weights is what
     /// was read last, so steps go back and forth.
@@ -93,7 +96,7 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
         mut self,
         s: S,
     ) {
-        let (mut rest, from_end) = (0..self.of.weights.blocks(), self.of.backwards);
+        let (mut rest, from_end) = (0..self.of.blocks.len(), self.of.backwards);
         // Whole groups first, then the blocks that are left over, or the other way round.
         let whole = rest.end / PB * PB;
         while !rest.is_empty() {
@@ -118,14 +121,15 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
     >(
         &mut self,
         s: S,
-        block: usize,
+        of_part: usize,
     ) {
         let of = &mut self.of;
+        let block = of.blocks.start + of_part;
         let mut sums = [[s.splat(T::ZERO); W]; PB];
         for (b, sums) in sums.iter_mut().enumerate() {
             let block = block + b;
             if const { I == 0 } {
-                sums.copy_from_slice(&s.vectors(of.slots)[block * W..][..W]);
+                sums.copy_from_slice(&s.vectors(of.slots)[(of_part + b) * W..][..W]);
             } else {
                 sums[..I].copy_from_slice(&s.vectors(&of.weights.input_bias)[block * I..][..I]);
                 let bias = &s.vectors(&of.weights.recurrent_bias)[block * (W - I)..][..W - I];
@@ -142,10 +146,10 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
         // Through memory that stays in the first-level cache: inlined, the equations would be
         // compiled `PB` times.
         for (b, sums) in sums.iter().enumerate() {
-            s.vectors_mut(of.slots)[(block + b) * W..][..W].copy_from_slice(sums);
+            s.vectors_mut(of.slots)[(of_part + b) * W..][..W].copy_from_slice(sums);
         }
-        for block in block..block + PB {
-            self.finish::<S, W>(s, block);
+        for of_part in of_part..of_part + PB {
+            self.finish::<S, W>(s, of_part);
         }
     }
 
@@ -153,17 +157,17 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
     /// several rows, with which it shares [`equations`] and [`of_block`]: the rest is where operands
     /// lie, and that step's chunks, lists of rows and kept states made this one 4 to 5 % slower.
     #[inline(always)]
-    fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, block: usize) {
+    fn finish<S: Simd<T>, const W: usize>(&mut self, s: S, of_part: usize) {
         let of = &mut self.of;
-        let states = C::LAYOUT.states;
+        let (states, block) = (C::LAYOUT.states, of.blocks.start + of_part);
         let (slots, _) = s.vectors_mut(of.slots).as_chunks_mut::<W>();
         let carried = match states {
             0 => &mut [],
-            _ => &mut s.vectors_mut(of.state)[block * states..][..states],
+            _ => &mut s.vectors_mut(of.state)[of_part * states..][..states],
         };
         let output = s.load(&of.previous[block * S::LANES..]);
         let vectors = of_block(s, &of.weights.vectors, block, C::LAYOUT.vectors);
-        let slots = &mut slots[block];
+        let slots = &mut slots[of_part];
         let produced = equations::<T, C, _, S, PHASE, W>(
             s,
             Standard,
@@ -171,7 +175,7 @@ impl<T: Element, C: Cell<T>, const PHASE: usize> OfCell<'_, T, C, PHASE> {
             (output, carried, vectors),
             false,
         );
-        s.store(produced, &mut of.produced[block * S::LANES..]);
+        s.store(produced, &mut of.produced[of_part * S::LANES..]);
     }
 }
 
