@@ -27,28 +27,40 @@ fn philox(mut counter: [u64; 4], mut key: [u64; 2]) -> [u64; 4] {
     counter
 }
 
+/// Blocks that are computed at once, since none waits for another.
+const AHEAD: usize = 4;
+
 /// The 64-bit numbers of a call, one by one.
 pub(super) struct Numbers {
     key: [u64; 2],
     /// Block, and number of the call.
     counter: [u64; 4],
-    left: std::array::IntoIter<u64, 4>,
+    left: [[u64; 4]; AHEAD],
+    taken: usize,
 }
 
 impl Numbers {
     pub(super) fn new(seed: u64, call: u64) -> Self {
-        let mut left = [0; 4].into_iter();
-        left.by_ref().for_each(drop);
-        Self { key: [seed, 0], counter: [0, 0, 0, call], left }
+        let left = [[0; 4]; AHEAD];
+        Self { key: [seed, 0], counter: [0, 0, 0, call], left, taken: 4 * AHEAD }
     }
 
+    #[inline(always)]
     pub(super) fn next(&mut self) -> u64 {
-        if let Some(number) = self.left.next() {
-            return number;
+        if self.taken == 4 * AHEAD {
+            self.refill();
         }
-        self.counter[0] += 1; // NumPy counts up before its first block
-        self.left = philox(self.counter, self.key).into_iter();
-        self.left.next().unwrap_or_default()
+        self.taken += 1;
+        self.left.as_flattened()[self.taken - 1]
+    }
+
+    #[inline(never)]
+    fn refill(&mut self) {
+        for block in &mut self.left {
+            self.counter[0] += 1; // NumPy counts up before its first block
+            *block = philox(self.counter, self.key);
+        }
+        self.taken = 0;
     }
 }
 

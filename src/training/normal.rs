@@ -43,30 +43,35 @@ fn unit(bits: u64) -> f64 {
 pub fn normal<T: Element>(seed: u64, call: u64, scale: T, numbers: &mut [T]) {
     let (table, mut random) = (&*TABLE, Numbers::new(seed, call));
     for number in numbers {
-        *number = T::of(one(table, &mut random)) * scale;
+        let bits = random.next();
+        // The bits of the slice and of the sign are not among those of the place in the slice.
+        let (at, x) = ((bits & 0xff) as usize, unit(bits));
+        let x = x * table.ends[at];
+        let x = if x < table.ends[at + 1] { x } else { edge(table, at, x, &mut random) };
+        // A product, since no branch predictor foresees random signs.
+        let sign = 1.0 - (bits >> 7 & 2) as f64;
+        *number = T::of(sign * x) * scale;
     }
 }
 
-#[inline(never)]
-fn one(table: &Slices, random: &mut Numbers) -> f64 {
+/// A number whose first place was at the edge of a slice, or beyond the last.
+#[cold]
+fn edge(table: &Slices, mut at: usize, mut x: f64, random: &mut Numbers) -> f64 {
     let Slices { ends, heights } = table;
     loop {
+        if x < ends[at + 1] {
+            return x;
+        }
+        if at == 0 {
+            return beyond(random);
+        }
+        let height = heights[at] + unit(random.next()) * (heights[at + 1] - heights[at]);
+        if height < bell(x) {
+            return x;
+        }
         let bits = random.next();
-        // The bits of the slice and of the sign are not among those of the place in the slice.
-        let (at, place) = ((bits & 0xff) as usize, unit(bits));
-        let x = place * ends[at];
-        let accepted = if x < ends[at + 1] {
-            x
-        } else if at == 0 {
-            beyond(random)
-        } else {
-            let height = heights[at] + unit(random.next()) * (heights[at + 1] - heights[at]);
-            if height >= bell(x) {
-                continue;
-            }
-            x
-        };
-        return if bits & 0x100 == 0 { accepted } else { -accepted };
+        at = (bits & 0xff) as usize;
+        x = unit(bits) * ends[at];
     }
 }
 
