@@ -24,7 +24,12 @@ def attention(step: Any, low: Lowering, given: list[int]) -> int | str:
     """Adds the parts of an attention layer; returns its value, or the reason why it has none."""
     layer, inputs = step.layer, step.node.inputs
     says = inputs if isinstance(inputs, Attended) else Attended(tuple(inputs))
-    return _why_not(step, says) or _added(layer, says.use_causal_mask, low, given)
+    why = _why_not(step, says)
+    if why is not None:
+        return why
+    made = _added(layer, says.use_causal_mask, low, given)
+    low.mask_as(given[0], made)
+    return made
 
 
 def _why_not(step: Any, says: Attended) -> str | None:
@@ -48,7 +53,7 @@ def _why_not(step: Any, says: Attended) -> str | None:
     return why
 
 
-def _added(layer: Any, causal: bool, low: Lowering, given: list[int]) -> int | str:
+def _added(layer: Any, causal: bool, low: Lowering, given: list[int]) -> int:
     drop = low.drops(layer.seed_generator, layer.dropout)
     if type(layer) is not MultiHeadAttention:
         scale, factors, weights = _scores(layer)

@@ -15,6 +15,7 @@ from ferrnn._src.models.expanding import code_of, expanded
 from ferrnn._src.models.functions import Part
 from ferrnn._src.models.graph import Graph
 from ferrnn._src.models.handed_back import HandedBack
+from ferrnn._src.models.masked_product import masked_product, multiplies_masked
 from ferrnn._src.models.parts import WITHOUT_MASKS, gives_mask, native
 from ferrnn._src.models.written_cells import runs_users_cell
 from ferrnn._src.programs.settings import Kept
@@ -136,10 +137,10 @@ def _lower_step(
 ) -> list[int]:
     """Lowers one layer, or hands it back to Python; returns its output values."""
     makes = len(step.node.output_tensors)
-    found = attention(step, low, given) if attends(step.layer) else native(step, low, given)
+    by = attention if attends(step.layer) else native
+    found = (masked_product if multiplies_masked(step, low, given) else by)(step, low, given)
     if isinstance(found, int):
         low.nodes.append(Node(path))
-        low.mask_as(given[0], found)
         return [found]
     if not isinstance(found, str):
         backs = (part[1].why for part, _ in found if part[0] == "handed back")
