@@ -138,8 +138,8 @@ def test_weights_and_groups_are_routed_as_scikit_learn_routes_them():
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_engine_takes_steps_of_folds_and_seeds_together(kind, ragged, monkeypatch):
     at_once: list[int] = []
-    run = work._run
-    monkeypatch.setattr(work, "_run", lambda works: (at_once.append(len(works)), run(works)))
+    run = work.run
+    monkeypatch.setattr(work, "run", lambda *works: (at_once.append(len(works)), run(*works)))
     samples = RAGGED if ragged else X
     cross_validate(kind(**SMALL, ensemble=2), samples, targets(kind), cv=3)
     assert max(at_once) == 6

@@ -5,6 +5,7 @@ import pytest
 
 import ferrnn as keras
 from ferrnn._src.training import loop, work
+from ferrnn._src.training.alike import Alike
 from ferrnn.layers import GRU, LSTM, Dense, Dropout
 from models.many import counted, same  # noqa: F401 - a fixture
 
@@ -97,9 +98,16 @@ def test_they_are_those_without_a_plan(kind, monkeypatch):
 @pytest.mark.parametrize("kind", MODELS)
 def test_time_may_run_out_amid_an_epoch(kind, monkeypatch, together):
     monkeypatch.setattr(work, "LIMIT", 0.0)
+    alone, step = [], Alike.step
+
+    def noted(*given, **more):
+        alone.append(1)
+        return step(*given, **more)
+
+    monkeypatch.setattr(Alike, "step", noted)
     compare(kind)
     # The first step tells the losses of several outputs what these are, in Python.
-    assert len(together) == 2 * (9 * 4 + 4 - (kind == "forked"))
+    assert len(together) + len(alone) == 2 * (9 * 4 + 4 - (kind == "forked"))
 
 
 def test_nine_epochs_are_two_calls(together):

@@ -169,7 +169,7 @@ def test_a_batch_with_many_outputs_is_a_call_of_its_own(judged, monkeypatch):
     monkeypatch.setattr(
         TrainingPlan,
         "_work",
-        lambda *given, real=TrainingPlan._work: works.append(1) or real(*given),
+        lambda *given, real=TrainingPlan._work, **more: works.append(1) or real(*given, **more),
     )
     compiled = {"loss": "binary_crossentropy", "metrics": of_labels}
     same(classifier("sigmoid"), inputs(), labels("binary"), monkeypatch, compiled=compiled)

@@ -154,9 +154,9 @@ def test_frozen_layers_have_no_penalty(judged, monkeypatch):
 
 def test_many_steps_are_one_call(monkeypatch):
     counts = []
-    run = work._run
+    run = work.run
     monkeypatch.setattr(work, "LIMIT", 600.0)
-    monkeypatch.setattr(work, "_run", lambda works: (counts.append(1), run(works)))
+    monkeypatch.setattr(work, "run", lambda *works: (counts.append(1), run(*works)))
     trained(stack, *data(), monkeypatch, planned=True, epochs=1, batch_size=4)
     assert len(counts) == 1
 

@@ -98,8 +98,15 @@ class ByPlan(_Trained):
         return plan
 
     def testing_plan(self, batches: int) -> TestingPlan | None:
-        training = super().training_plan()
+        training = self.training_plan()
         if training is not None:
-            return super().testing_plan(batches)
+            return None if training.lowering.only_trains else training
         plan = self.predicting_plan(batches)
-        return None if plan is None else TestingPlan(self, plan.lowering, plan.native)
+        if plan is None:
+            return None
+        compiled, known = plan.tested
+        if compiled is not self._loss:
+            known = TestingPlan(self, plan.lowering, plan.native)
+            if batches == 1:  # others may follow
+                plan.tested = self._loss, known
+        return known

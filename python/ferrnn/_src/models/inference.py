@@ -10,7 +10,7 @@ import numpy as np
 
 from ferrnn._src.native import InternalError, Plan
 from ferrnn._src.programs.lowering import switched_off
-from ferrnn._src.training.judging import read_inputs, too_large
+from ferrnn._src.training.judging import TestingPlan, read_inputs, too_large
 from ferrnn._src.training.plan_parts import Lowering
 from ferrnn._src.training.work import LIMIT
 from ferrnn._src.tree.types import Array
@@ -29,7 +29,7 @@ class InferencePlan:
     which also raises the better errors.
     """
 
-    __slots__ = ("_alone", "_known", "_packed", "lowering", "native")
+    __slots__ = ("_alone", "_known", "_packed", "lowering", "native", "tested")
 
     def __init__(self, lowering: Lowering) -> None:
         low = lowering
@@ -38,6 +38,8 @@ class InferencePlan:
         # Otherwise a batch goes layer by layer: a plan saves nothing, or outputs have a mask.
         self._alone = not (low.handed_back or low.masked_outputs)
         self._packed: list[int] | None = None  # the versions that the engine has packed
+        # A compiled loss, and a plan that computes it.
+        self.tested: tuple[Any, TestingPlan | None] = (None, None)
         ids, floats = ({np.dtype(name) for name in names} for names in (_IDS, (low.dtype,)))
         self._known = [(end.rank, end.features, ids if end.ids else floats) for end in low.inputs]
 

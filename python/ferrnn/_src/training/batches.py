@@ -14,6 +14,7 @@ from ferrnn._src.training.py_dataset import PyDataset, batches_of
 from ferrnn._src.training.samples import (
     Batch,
     Samples,
+    are_plain,
     as_samples,
     checked_count,
 )
@@ -252,6 +253,8 @@ class GivenBatches(Source):
     def _batch(self, given: Any) -> Batch:
         """A batch as it was given, after checking it: x, (x, y) or (x, y, sample_weight)."""
         x, y, weight = unpack_batch(given)
+        if weight is None and self._by_class is None and are_plain(x, y):
+            return x, y, None
         batch = Samples.of_batch(_numbers(as_samples(x, self.name)), y, weight)
         return batch.arrays if self._by_class is None else batch.weighted(*self._by_class).arrays
 

@@ -68,10 +68,14 @@ class CallbackList:
         """Whether any callback overrides the hook, so that logs are needed."""
         return bool(self._listeners[hook])
 
-    def only_bars(self, hook: str) -> bool:
-        """Whether only progress bars listen, which need logs only now and then."""
+    def bars(self, hook: str) -> int:
+        """How many progress bars listen, which need logs only now and then."""
         owners = (getattr(listener, "__self__", None) for listener in self._listeners[hook])
-        return all(type(owner) is ProgbarLogger for owner in owners)
+        return sum(type(owner) is ProgbarLogger for owner in owners)
+
+    def only_bars(self, hook: str) -> bool:
+        """Whether nobody else listens."""
+        return self.bars(hook) == len(self._listeners[hook])
 
     def due(self, hook: str, batch: int) -> bool:
         """Whether any callback wants the logs of this batch; a bar is drawn only now and then."""

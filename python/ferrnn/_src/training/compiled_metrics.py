@@ -52,7 +52,10 @@ class CompiledMetrics:
     @property
     def metrics(self) -> list[Metric]:
         """The metrics, or an empty list before the first batch."""
-        return [metric for each in (*self._plain, *self._weighted) for metric in each]
+        found: list[Metric] = []
+        for each in (*self._plain, *self._weighted):
+            found += each
+        return found
 
     @property
     def to_come(self) -> bool:
@@ -119,19 +122,20 @@ class CompiledMetrics:
 
     def result(self) -> dict[str, Any]:
         """The values, in the order of `compile`, with repeated names numbered."""
-        results: dict[str, Any] = {}
+        results = {metric.name: plain(metric.result()) for metric in self.only}
+        if len(results) == len(self.metrics):
+            return results
+        results.clear()
         counts: dict[str, int] = {}
-        several = len(self.names or ()) > 1
-        pairs = list(zip(self.names or (), self._plain, self._weighted, strict=False))
-        for name, unweighted, _ in pairs:
+        names = self.names or ()
+        prefixes = [f"{name}_" for name in names] if len(names) > 1 else [""]
+        for prefix, unweighted in zip(prefixes, self._plain, strict=False):
             for metric in unweighted:
-                key = f"{name}_{metric.name}" if several else metric.name
-                _put(results, counts, key, metric)
-        for name, _, weighted in pairs:
+                _put(results, counts, prefix + metric.name, metric)
+        for prefix, weighted in zip(prefixes, self._weighted, strict=False):
             for metric in weighted:
-                prefix = f"{name}_" if several else ""
                 taken = f"{prefix}{metric.name}" in counts
-                key = f"{prefix}weighted_{metric.name}" if taken else f"{prefix}{metric.name}"
+                key = f"{prefix}weighted_{metric.name}" if taken else prefix + metric.name
                 _put(results, counts, key, metric)
         return results
 

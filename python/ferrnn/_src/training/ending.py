@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ferrnn._src.configs.notices import warn
 from ferrnn._src.training.batches import GivenBatches, Source
 from ferrnn._src.training.py_dataset import PyDataset
@@ -101,6 +103,8 @@ def holds_samples(batch: Batch) -> bool:
     >>> holds_samples((np.zeros((0, 3)), None, None))
     False
     """
+    if type(batch[0]) is np.ndarray:
+        return len(batch[0]) > 0
     leaves = flatten(batch[0])
     first = next((leaf for leaf in leaves if leaf is not None), None)
     return first is not None and len(first) > 0

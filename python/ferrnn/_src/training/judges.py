@@ -8,7 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ferrnn._src.configs.config import epsilon
 from ferrnn._src.training.averaged import DIVISORS
+from ferrnn._src.training.metrics.of_losses import OfLoss
 from ferrnn._src.training.plan_parts import End, Lowering, Node, Planned
 from ferrnn._src.training.work import Judge, measured, reads_outputs_alone
 from ferrnn._src.training.written import (
@@ -37,8 +39,13 @@ class Judges:
     def __init__(self, model: Planned, lowering: Lowering) -> None:
         self._model, self._lowering = model, lowering
 
-    def judge(self, read: list[Array], y: Any, weight: Any, rows: int) -> Judge | None:
-        """How the engine judges outputs, None if Python must. A batch has that many `rows`."""
+    def judge(
+        self, read: list[Array], y: Any, weight: Any, rows: int
+    ) -> tuple[Judge, list[Array], list[Array | None]] | None:
+        """How the engine judges outputs, with targets and weights; None if Python must.
+
+        A batch has that many `rows`.
+        """
         model, low = self._model, self._lowering
         shapes = [_shape_for(end, read[0]) for end in low.outputs]
         if len(shapes) == 1 and type(y) is np.ndarray:
@@ -71,7 +78,13 @@ class Judges:
                 return None
             arrays.append(array)
             weighings.append(weighing)
-        return Judge(found[0], arrays, weighings, metrics, found[1], penalties, judged, later)
+        judge = Judge(found[0], metrics, found[1], penalties, judged, later)
+        measures = [*(each[0] for each in found[0]), *(each[2] for each in metrics)]
+        written = any(isinstance(each, WrittenMeasure) for each in measures)
+        if not (written or later or any(metric._gathered() for _, metric, _, _ in metrics)):
+            now = self._settings(metrics)
+            judge.settings = [dict(each) if type(each) is dict else each for each in now]
+        return judge, arrays, weighings
 
     def explained(self) -> list[Node]:
         """The losses and metrics of a single output that Python computes, as far as is known.
@@ -97,9 +110,27 @@ class Judges:
 
     def still(self, judge: Judge) -> bool:
         """Whether judging is what it was: the settings of its parts may change at any time."""
+        if judge.settings:
+            try:
+                return self._settings(judge.metrics) == judge.settings
+            except ValueError:  # an array was put in place of another setting
+                return False
         same_losses = self._losses(judge.judged) == (judge.losses, judge.means)
         same = same_losses and self._metered(judge.judged) == (judge.metrics, judge.later)
         return same and self._penalties() == judge.penalties
+
+    def _settings(self, metrics: Sequence[Metered]) -> list[Any]:
+        """What losses, metrics and penalties follow from, if none is written by a user.
+
+        With an attribute more, a metric may hold variables.
+        """
+        found: list[Any] = [epsilon(), *map(vars, self._model._loss._losses)]
+        for _, metric, _, _ in metrics:
+            found.append(vars(metric.loss) if isinstance(metric, OfLoss) else metric._arguments)
+            found.append(len(vars(metric)))
+        for weight in self._model._regularized or ():
+            found += type(weight.regularizer), vars(weight.regularizer)
+        return found
 
     def _metered(self, judged: Sequence[Judged]) -> tuple[list[Metered], bool] | None:
         """The metrics as `_metrics` has them, or none where Python updates them after the steps.

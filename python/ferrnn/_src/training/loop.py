@@ -179,7 +179,7 @@ class EpochLoop:
 
     def _note_passes(self, source: Batches, work: Work) -> None:
         """Takes down what was done of several passes."""
-        first, (steps, loss) = self.epoch, work.taken()
+        first, steps, loss = self.epoch, work.steps, work.loss
         whole, rest = divmod(steps, len(source))
         for sums in work.passes[:whole]:
             source.next_order()
@@ -242,8 +242,10 @@ class EpochLoop:
             plan, fresh = model.training_plan(fresh=fresh), False
             if plan is None:
                 break
-            most = min(left, told.unheard(self.step))
-            done, loss = yield from plan.steps(batches, most, not self._reported)
+            done, most = 1, min(left, told.unheard(self.step))
+            loss = plan.next_of(batches) if most == 1 else None
+            if loss is None:
+                done, loss = yield from plan.steps(batches, most, not self._reported)
             if not done:  # the next step runs layer by layer
                 break
             self.filled, last = True, self.step + done - 1

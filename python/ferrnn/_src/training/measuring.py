@@ -21,7 +21,7 @@ Columns: TypeAlias = "tuple[list[Any], list[Any], list[Any] | None, list[Any] | 
 _COMPILED = frozenset(("_loss_mean", "_loss_means", "_compile_metrics", "_compile_config"))
 
 # The methods that make logs.
-_LOGGING = ("compute_metrics", "get_metrics_result", "metrics", "metrics_result", "reset_metrics")
+LOGGING = ("compute_metrics", "get_metrics_result", "metrics", "metrics_result", "reset_metrics")
 
 
 class Measuring:
@@ -44,6 +44,11 @@ class Measuring:
     def sublayers(self) -> Iterator[Any]:
         """The layers that the model holds."""
         raise NotImplementedError(f"{type(self).__name__} must define `sublayers`")
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` has been called."""
+        return self._loss is not None
 
     def _require_compiled(self, method: str) -> tuple[CompiledLoss, CompiledMetrics]:
         if self._loss is None or self._metrics is None:
@@ -68,14 +73,14 @@ class Measuring:
 
     def _held_metrics(self) -> tuple[Metric, ...]:
         """The metrics of attributes; those of a model inside count for its own training only."""
-        known = (structure_version(), len(vars(self)))
-        if self._held is None or self._held[0] != known:
+        held, known = self._held, (structure_version(), len(vars(self)))
+        if held is None or held[0] != known:
             self._held = None  # the attribute is there, and counts
             known = (structure_version(), len(vars(self)))
             layers = (layer for layer in _below(self) if not isinstance(layer, Measuring))
             found = [*_own(vars(self)), *(each for layer in layers for each in _own(vars(layer)))]
-            self._held = known, tuple({id(metric): metric for metric in found}.values())
-        return self._held[1]
+            held = self._held = known, tuple({id(metric): metric for metric in found}.values())
+        return held[1]
 
     @property
     def metrics_variables(self) -> list[Parameter]:
@@ -96,8 +101,10 @@ class Measuring:
     def get_metrics_result(self) -> dict[str, Any]:
         """The values gathered so far by name, the loss first."""
         compiled = self._require_compiled("get_metrics_result")[1]
-        losses = {mean.name: float(mean.result()) for mean in (self._loss_mean, *self._loss_means)}
-        results = {**losses, **compiled.result()}
+        results: dict[str, Any] = {self._loss_mean.name: float(self._loss_mean._mean)}
+        for mean in self._loss_means:
+            results[mean.name] = float(mean._mean)
+        results.update(compiled.result())
         default = type(self).metrics is Measuring.metrics
         for metric in self._held_metrics() if default else self.metrics:
             if metric.name not in results and not isinstance(metric, CompileMetrics):
@@ -128,6 +135,18 @@ class Measuring:
         loss = self._own_logs.get("loss", 0.0)
         return loss if isinstance(loss, float) else 0.0
 
+    def _sums_in_order(self) -> list[Any] | None:
+        """As `_values_in_order`, where there is one output and nothing is logged but sums.
+
+        None if there are equal names, of which the order is another.
+        """
+        assert self._metrics is not None, "there are sums"
+        names, values = {self._loss_mean.name}, [float(self._loss_mean._mean)]
+        for metric in self._metrics.only:
+            names.add(metric.name)
+            values.append(plain(metric.result()))
+        return values if len(names) == len(values) else None
+
     def _values_in_order(self, logs: Mapping[str, Any]) -> list[Any]:
         """The values of `evaluate`: those of `metrics` in their order, the others by their names.
 
@@ -135,10 +154,12 @@ class Measuring:
         """
         names: dict[str, None] = {}
         for metric in self.metrics:
-            parts = metric.metrics if isinstance(metric, CompileMetrics) else [metric]
-            names.update({part.name: None for part in parts})
-        known = [name for name in names if name in logs]
-        return [logs[name] for name in [*known, *sorted(set(logs) - set(known))]]
+            for part in metric.metrics if isinstance(metric, CompileMetrics) else (metric,):
+                names[part.name] = None
+        values = [logs[name] for name in names if name in logs]
+        if len(values) < len(logs):
+            values += [logs[name] for name in sorted(logs.keys() - names.keys())]
+        return values
 
     @property
     def measures_as_compiled(self) -> bool:
@@ -148,7 +169,7 @@ class Measuring:
     @property
     def logs_sums(self) -> bool:
         """Whether what is logged follows from sums of losses and metrics of `compile` alone."""
-        same = (getattr(type(self), name) is getattr(Measuring, name) for name in _LOGGING)
+        same = (getattr(type(self), name) is getattr(Measuring, name) for name in LOGGING)
         return all(same) and not self._held_metrics()
 
     def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:

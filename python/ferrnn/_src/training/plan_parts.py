@@ -91,12 +91,11 @@ class Lowering:
     @property
     def current(self) -> bool:
         """Whether attributes that the code of users has read are what they were."""
-        return all(each.same() for each in self.watched)
+        return not self.watched or all(each.same() for each in self.watched)
 
     def collects(self, training: bool) -> bool:
         """Whether code in Python may add to the loss."""
-        back = self.handed_back
-        return bool(back) and any(each.collects(training) for each in back)
+        return bool(self.handed_back) and any(each.collects(training) for each in self.handed_back)
 
     @property
     def masked_outputs(self) -> bool:
@@ -257,6 +256,9 @@ class Planned(Protocol):
 
     def _measure(self, x: Any, y: Any, outputs: Any, weight: Any, mask: Any) -> None:
         """Lets the metrics see a batch."""
+
+    def reset_metrics(self) -> None:
+        """Resets the metrics."""
 
     def _tested(self, batch: Batch, outputs: Any, mask: Any, losses: Sequence[float]) -> float:
         """The loss of a batch, without training."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ _LASTS, _MOST_LOST = 16, 3
 class TrainingPlan(TestingPlan):
     """Steps of one model; `explained` must have found it covered, its optimizer is built."""
 
-    __slots__ = ("_ahead", "_bound", "_gradients", "_slots", "_trained")
+    __slots__ = ("_ahead", "_bound", "_gradients", "_trained", "alone")
 
     def __init__(
         self, model: Planned, lowering: Lowering, shared: dict[Any, Plan] | None = None
@@ -42,8 +41,6 @@ class TrainingPlan(TestingPlan):
         known = {id(weight) for weight in model._trained}
         numbers = [at for at, each in enumerate(lowering.weights) if id(each) in known]
         self._trained = [lowering.weights[at] for at in numbers]
-        slots = model.optimizer._state.slots
-        self._slots = [slots.get(weight, ()) for weight in self._trained]
         double = lowering.dtype == "float64"
         given = (lowering.parts, numbers, lowering.ends, double)
         if shared is None or lowering.handed_back:
@@ -54,9 +51,11 @@ class TrainingPlan(TestingPlan):
                 shared[key] = Plan(*given)
             native = shared[key]
         super().__init__(model, lowering, native)
+        slots = model.optimizer._state.slots
+        self._slots = [slots.get(weight, ()) for weight in self._trained]
         self.written = [*self._trained, *(slot for own in self._slots for slot in own)]
         self.written += dict.fromkeys(lowering.followed)
-        self._ahead = _AT_FIRST
+        self._ahead, self.alone = _AT_FIRST, shared is None
         # For the optimizer, if Python makes the updates.
         self._gradients: list[Array] = []
         self._bound = [weight for weight in self._trained if weight.constraint is not None]
@@ -80,13 +79,27 @@ class TrainingPlan(TestingPlan):
         found = self._ready(batch, trains=True)
         if found is None:
             return None
-        read, judge = found
-        places = 0, len(read[0])
+        data, judge = found
+        size = len(data[0][0])
         if judge is None:
-            return self._judged(batch, read, None, places)
-        work = self._work((read, None), places, len(read[0]), (judge, 1, False))
+            return self._judged(batch, data[0], None, (0, size))
+        work = self._work(judge, data, ((0, size), size, 1, False))
         done, loss = yield from self._worked(work)
         return loss if done else None
+
+    def next_of(self, batches: Pass) -> float | None:
+        """Takes the next batch of a pass by a step of its own, see `Alike`, and gives the loss.
+
+        None if `steps` has to find out about the samples first, or takes it with other models.
+        """
+        samples = batches.samples.arrays
+        like = self._known(samples, trains=True) if self.alone else None
+        if like is None or not like.alone:
+            return None
+        data = like.data(samples, batches.order())
+        loss = like.step(self, data, batches.places(), batches.size, trains=True)
+        batches.taken += loss is not None
+        return loss
 
     def steps(
         self, batches: Pass, most: int, finite: bool
@@ -96,29 +109,31 @@ class TrainingPlan(TestingPlan):
         With `finite`, a step with a loss that is not finite is the last. No step at all means that
         the next one must be taken without the plan.
         """
-        order = batches.order()
-        found = self._ready(batches.samples.arrays, batches.size, trains=True, later=True)
+        order, size = batches.order(), batches.size
+        found = self._ready(batches.samples.arrays, size, order, trains=True, later=True)
         if found is None:
             return 0, 0.0
-        read, judge = found
+        data, judge = found
         compiled = self._model._metrics
         if judge is not None and judge.later and compiled.measured != judge.judged:
             # What metrics refuse is refused before weights change.
             compiled.measured, judge = judge.judged, None
         if judge is None:
             places, taken = batches.places(), batches.taken
-            loss = self._judged(next(batches), read, order, places)
+            loss = self._judged(next(batches), data[0], order, places)
             if loss is None:
                 batches.taken = taken
                 return 0, 0.0
             return 1, loss
         most = min(most, 1 if self._followed else self._ahead)
+        outputs: list[Array] = []
         if judge.later:
-            most, judge = self._keeping(batches, most, judge)
-        work = self._work((read, order), batches.places(most), batches.size, (judge, most, finite))
+            most, outputs = self._keeping(batches, most, judge)
+        span = batches.places(most), size, most, finite
+        work = self._work(judge, data, span, outputs=outputs)
         done, loss = yield from self._worked(work)
         if judge.later:
-            self._measure(batches, done, judge.outputs)
+            self._measure(batches, done, outputs)
         else:
             batches.taken += done
         self._ahead = max(_AT_FIRST, 2 * done)
@@ -135,13 +150,12 @@ class TrainingPlan(TestingPlan):
         most = min(most, self._ahead // max(len(source), 1), _MOST_PLACES // max(samples, 1))
         if most < 2 or self._followed or self.lowering.handed_back:
             return None
-        found = self._ready(source.samples.arrays, source.batch_size, trains=True)
-        judge = None if found is None else found[1]
-        if found is None or judge is None:
+        size = source.batch_size
+        data, judge = self._ready(source.samples.arrays, size, trains=True) or (None, None)
+        if data is None or judge is None:
             return None
-        given = found[0], np.concatenate(source.orders(most))
-        places = 0, most * samples
-        work = self._work(given, places, source.batch_size, (judge, most * len(source), finite))
+        data = (*data[:3], np.concatenate(source.orders(most)))
+        work = self._work(judge, data, ((0, most * samples), size, most * len(source), finite))
 
         def working() -> Generator[Work, None, None]:
             done, _ = yield from self._worked(work)
@@ -149,13 +163,13 @@ class TrainingPlan(TestingPlan):
 
         return working(), work
 
-    def _keeping(self, batches: Pass, most: int, judge: Judge) -> tuple[int, Judge]:
+    def _keeping(self, batches: Pass, most: int, judge: Judge) -> tuple[int, list[Array]]:
         """How many of at most so many steps to take, and arrays for their outputs."""
         shapes, dtype = [each.pred for each in judge.judged], self.lowering.dtype
         numbers = max(sum(math.prod(shape) for shape in shapes) * batches.size, 1)
         most = min(most, max(1, _MOST_OUTPUTS // numbers))
         first, last = batches.places(most)
-        return most, replace(judge, outputs=[np.empty((last - first, *s), dtype) for s in shapes])
+        return most, [np.empty((last - first, *shape), dtype) for shape in shapes]
 
     def _measure(self, batches: Pass, done: int, outputs: Sequence[Array]) -> None:
         """Lets the metrics see the outputs of the next batches, which the engine has done."""
@@ -166,24 +180,16 @@ class TrainingPlan(TestingPlan):
             model._measure(x, y, made, weight, None)
 
     def arrays(self) -> tuple[list[Array], list[Sequence[Array]]]:
-        """The weights and the slots, for a holder of `one_version`."""
-        weights = [weight._data for weight in self.lowering.weights]
+        weights, slots = super().arrays()
         if self._model.optimizer.in_python() is not None:
-            return weights, [[gradient] for gradient in self._handed()]
-        return weights, [[slot._data for slot in own] for own in self._slots]
+            slots = [[gradient] for gradient in self._handed()]
+        return weights, slots
 
     def _handed(self) -> list[Array]:
         """Arrays for the gradients that the engine hands over."""
         if not self._gradients:
             self._gradients = [np.zeros(each.shape, each.dtype) for each in self._trained]
         return self._gradients
-
-    def _worked(self, work: Work) -> Generator[Work, None, tuple[int, float]]:
-        try:
-            return (yield from super()._worked(work))
-        finally:
-            if work.written and work.taken()[0]:
-                self._finish_step()
 
     def _judged(
         self, batch: Batch, read: list[Array], order: Array | None, places: tuple[int, int]
@@ -216,7 +222,7 @@ class TrainingPlan(TestingPlan):
             way, place = optimizer.engine_way(), optimizer.engine_place()
             native.backward(weights, slots, d_outputs, more, way, rates, decay)
             optimizer.engine_passed(place, 1)
-        self._finish_step()
+        self.follow()
         return value
 
     def _by_number(self, grads: Gradients) -> list[tuple[int, Array]]:
@@ -238,7 +244,7 @@ class TrainingPlan(TestingPlan):
             masks.append(None if known is None else known.reshape(outputs.shape[:2]))
         return masks[0] if len(masks) == 1 else masks
 
-    def _finish_step(self) -> None:
+    def follow(self) -> None:
         """Averages the weights that a step has moved, and applies their constraints.
 
         Or makes the update, of which these are a part, by the gradients that were handed over.

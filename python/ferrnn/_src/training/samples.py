@@ -40,6 +40,17 @@ def as_samples(value: Any, name: str) -> Any:
     return _array(value, name)
 
 
+def are_plain(x: Any, y: Any) -> bool:
+    """Whether inputs and targets are arrays of numbers that go together as they are.
+
+    >>> are_plain(np.zeros((3, 2)), np.zeros(3)), are_plain(np.zeros((3, 2)), np.zeros(4))
+    (True, False)
+    """
+    if not type(x) is type(y) is np.ndarray or not (x.ndim and y.ndim):
+        return False
+    return len(x) == len(y) and x.dtype.kind in "fiub" and y.dtype.kind in "fiub"
+
+
 def checked_inputs(x: Any) -> Any:
     """`x` as samples; optional inputs may be None, but not all inputs.
 
@@ -151,6 +162,8 @@ class Samples:
         >>> Samples.of_batch(np.zeros((4, 2)), np.zeros(4), 0.5).sample_weight.shape
         ()
         """
+        if sample_weight is None and are_plain(x, y):
+            return cls(x, y)
         inputs = checked_inputs(x)
         single = (
             isinstance(sample_weight, np.ndarray | np.generic | float | int)

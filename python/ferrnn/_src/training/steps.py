@@ -158,7 +158,7 @@ class Steps(Measuring):
     def training_plan(self, fresh: bool = False) -> TrainingPlan | None:
         """The model's plan, or None if a part cannot be in one; `fresh` makes it anew."""
         prepared, kept = (structure_version(), id(self.optimizer)), self._plans
-        if kept.prepared == prepared and not fresh and kept.holds():
+        if kept.prepared == prepared and not (fresh or self.run_eagerly) and kept.holds():
             return kept.plan
         own = type(self).train_step is not Steps.train_step or switched_off() or self.run_eagerly
         if own or not self._trained or not self._still_prepared(prepared):
@@ -197,9 +197,12 @@ class Steps(Measuring):
 
     def _train(self, batch: Batch) -> Turn:
         plan = self.training_plan()
-        planned = None if plan is None else (yield from plan.step(batch))
-        if planned is not None:
-            return planned
+        if plan is not None:
+            planned = plan.again(batch, trains=True) if plan.alone else None
+            if planned is None:
+                planned = yield from plan.step(batch)
+            if planned is not None:
+                return planned
         value, grads = self.loss_and_gradients(batch)
         if grads is not None:
             self._update(grads)

@@ -19,6 +19,7 @@ class Told:
         self.hooks, self.model, self.together = hooks, model, model.steps_per_execution
         self._begin, self._end = f"on_{of}_batch_begin", f"on_{of}_batch_end"
         self._begins, self._ends = hooks.heard(self._begin), hooks.heard(self._end)
+        self._only_bars, self._bars = hooks.only_bars(self._end), hooks.bars(self._end)
         self._begun = -1  # the step before which the hook was called last
 
     def begin(self, step: int) -> None:
@@ -32,7 +33,7 @@ class Told:
         to_end = self.together - step % self.together
         if not (self._begins or self._ends):
             return UNHEARD
-        if self._begins or self.together > 1 or not self.hooks.only_bars(self._end) or not step:
+        if self._begins or self.together > 1 or not self._only_bars or not step:
             return to_end
         return UNHEARD
 
@@ -40,7 +41,7 @@ class Told:
         """Called after the batch `step`; returns whether its group of batches is done."""
         if (step + 1) % self.together:
             return False
-        if self._ends and self.hooks.due(self._end, step):
+        if self._ends and (not self._bars or self.hooks.due(self._end, step)):
             self.hooks.tell(self._end, step, self.model.metrics_result())
         return True
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ferrnn._src.configs.caps import capped
-from ferrnn._src.configs.notices import warn
 from ferrnn._src.faces import later
 from ferrnn._src.training import optimizers, predicting
 from ferrnn._src.training.batches import (
@@ -26,13 +23,10 @@ from ferrnn._src.training.compiled_metrics import CompiledMetrics
 from ferrnn._src.training.ending import Ending, refuse_endless
 from ferrnn._src.training.measuring import CompileMetrics
 from ferrnn._src.training.metrics import Mean
+from ferrnn._src.training.on_batch import OnBatch
 from ferrnn._src.training.planning import PlanKeeper
 from ferrnn._src.training.samples import Samples, checked_count, checked_inputs, split_off_last
-from ferrnn._src.training.steps import Steps
 from ferrnn._src.training.work import Work, finished
-from ferrnn._src.tree.tree import map_structure
-from ferrnn._src.weights.parameter import structure_version
-from ferrnn._src.weights.penalties import regularized
 
 if TYPE_CHECKING:
     from ferrnn._src.training import loop as loops
@@ -45,7 +39,7 @@ else:
     validations = later("ferrnn._src.training.validation")
 
 
-class Trainer(Steps):
+class Trainer(OnBatch):
     """Training for any class with `outputs_and_mask`, `prepare_inputs` and `trainable_weights`."""
 
     stop_training: bool = False
@@ -102,11 +96,6 @@ class Trainer(Steps):
         self.run_eagerly, self.jit_compile = run_eagerly, jit_compile
         self.stop_training = False
 
-    @property
-    def compiled(self) -> bool:
-        """Whether `compile` has been called."""
-        return self._loss is not None
-
     # Training.
 
     def fit(
@@ -141,6 +130,7 @@ class Trainer(Steps):
         (silent), 1 or "auto" (a bar), 2 (a line per epoch).
 
         >>> import ferrnn as keras
+        >>> import numpy as np
         >>> model = keras.Sequential([keras.layers.Dense(1)])
         >>> model.compile("sgd", loss="mse")
         >>> history = model.fit(np.ones((8, 2)), np.ones(8), epochs=3, verbose=0)
@@ -227,52 +217,6 @@ class Trainer(Steps):
         self._plans = PlanKeeper()  # so that others can use its memory
         return history
 
-    def _prepare_training(self, source: Source | Any, *, fresh: bool = True) -> None:
-        """Builds the model and the optimizer's slots, before the first callback is called.
-
-        With `fresh`, the plan of a model is made anew.
-        """
-        if not self.built or self._makes_weights_late():
-            self._make_weights(source.first() if isinstance(source, Source) else source)
-        key = (structure_version(), id(self.optimizer))
-        if key == self._prepared:
-            if fresh:
-                self.training_plan(fresh=True)
-            return
-        weights = self.trainable_weights
-        if not weights:
-            warn("The model does not have any trainable weights.")
-        elif self.optimizer is None:
-            raise ValueError("`fit` requires an optimizer, but `compile` received optimizer=None")
-        else:
-            self.optimizer.build(weights)
-        self._trained = tuple(weights)
-        self._regularized, self._collects = regularized(weights), self.adds_losses()
-        self._prepared = (structure_version(), id(self.optimizer))
-        self.training_plan(fresh=True)
-
-    def _makes_weights_late(self) -> bool:
-        """Whether weights may be missing although the model is marked as built."""
-        return False
-
-    def _make_weights(self, first_inputs: Any) -> None:
-        """Makes all weights, by a call on the inputs of one batch."""
-        self.prepare_inputs(first_inputs)
-
-    def _shape_of_outputs(self, inputs: Any) -> Any:
-        """The shape of the outputs for a batch of inputs, from `compute_output_shape`."""
-        return self.compute_output_shape(map_structure(np.shape, inputs))
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """The shape of the outputs for inputs of the given shape."""
-        raise NotImplementedError(f"{type(self).__name__} must define `compute_output_shape`")
-
-    def _prepare_testing(self) -> None:
-        """Finds what adds to the loss; some weights may be made only by the first batch."""
-        if self._prepared == (structure_version(), id(self.optimizer)):
-            return
-        self._regularized, self._collects, self._prepared = None, self.adds_losses(), None
-
     # Testing and predicting.
 
     def evaluate(
@@ -296,7 +240,7 @@ class Trainer(Steps):
         self._prepare_testing()
         check = validations.Validation(source, capped("steps_per_epoch", steps))
         hooks = hooks_of(self, callbacks, None, verbose=verbose, epochs=1, steps=check.steps)
-        return self._returned(check.run(self, hooks), return_dict)
+        return self._told(check.run(self, hooks), return_dict)
 
     def predict(
         self,
@@ -342,55 +286,3 @@ class Trainer(Steps):
     def predicting_plan(self, batches: int) -> Any:
         """The plan for computing that many batches, or None."""
         return None
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """The outputs for one batch `x` `[batch, ...]`, as plain arrays."""
-        return self.run_predict_step(x)
-
-    def train_on_batch(
-        self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: Mapping[int, float] | None = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """Trains on one batch `x` `[batch, ...]`, `y` `[batch, ...]`; returns loss and metrics.
-
-        These cover only this batch: metrics are reset at each call.
-
-        >>> import ferrnn as keras
-        >>> model = keras.Sequential([keras.layers.Dense(1, kernel_initializer="zeros")])
-        >>> model.compile("sgd", loss="mse")
-        >>> model.train_on_batch(np.ones((1, 2)), np.array([4.0]))
-        16.0
-        """
-        self._require_compiled("train_on_batch")
-        batch = Samples.of_batch(x, y, sample_weight)
-        batch.require_some("train_on_batch")
-        self._prepare_training(batch.x, fresh=False)
-        if class_weight is not None:
-            batch = batch.weighted(class_weight, self._shape_of_outputs)
-        self.reset_metrics()
-        finished(self.train_turn(batch.arrays))
-        return self._returned(self.metrics_result(), return_dict)
-
-    def test_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
-    ) -> Any:
-        """Loss and metrics of one batch only, as in `train_on_batch`."""
-        self._require_compiled("test_on_batch")
-        batch = Samples.of_batch(x, y, sample_weight)
-        batch.require_some("test_on_batch")
-        self._prepare_testing()
-        self.reset_metrics()
-        finished(self.test_turn(batch.arrays))
-        return self._returned(self.metrics_result(), return_dict)
-
-    def _returned(self, logs: dict[str, Any], return_dict: bool) -> Any:
-        if return_dict:
-            return logs
-        if len(logs) == 1:
-            return next(iter(logs.values()))
-        values = self._values_in_order(logs)
-        return values if len(values) > 1 else values[0]

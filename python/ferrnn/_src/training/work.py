@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ferrnn._src.native import InternalError, Plan
@@ -65,30 +65,28 @@ _EXACT = sys.version_info >= (3, 12)
 
 @dataclass(slots=True)
 class Judge:
-    """A loss and targets `[samples, ...]` for each output, and the metrics of the engine.
+    """A loss for each output, and the metrics of the engine.
 
     `losses` are what is averaged, the weight, and what a weighted sum is divided by, see
-    `DIVISORS`. The weights of samples are in `weights`, for outputs that have some. Metrics come
-    with the number of their output, and whether these weights count; `means` are those of the
-    losses of several outputs. `penalties` have the number of their weight, and both factors.
-    `judged` says for which shapes all of this is. If `later`, Python updates all metrics after the
-    steps, from their outputs, which go to `outputs`.
+    `DIVISORS`. Metrics come with the number of their output, and whether weights of samples count;
+    `means` are those of the losses of several outputs. `penalties` have the number of their weight,
+    and both factors. `judged` says for which shapes all of this is. If `later`, Python updates all
+    metrics after the steps, from their outputs. `settings` are what all of this follows from, if no
+    code of users has a part in it and metrics have nothing but two sums.
     """
 
     losses: Sequence[tuple[Scored, float, str]]
-    targets: Sequence[Array]
-    weights: Sequence[Array | None]
     metrics: Sequence[tuple[int, Any, Scored, bool]]
     means: Sequence[Any]
     penalties: Sequence[tuple[int, float, float]]
     judged: Sequence[Judged]
     later: bool = False
-    outputs: Sequence[Array] = ()
+    settings: Sequence[Any] = ()
+    asked_anew: tuple[Any, ...] = field(init=False)  # as `asked`, for metrics without samples
 
-    def of(self, targets: Sequence[Array], weights: Sequence[Array | None]) -> Judge:
-        """The same for other targets and weights (`replace` takes three times as long)."""
-        rest = (self.metrics, self.means, self.penalties, self.judged, self.later, self.outputs)
-        return Judge(self.losses, targets, weights, *rest)
+    def __post_init__(self) -> None:
+        metrics = [(at, measure, weighted, (0.0, 0.0)) for at, _, measure, weighted in self.metrics]
+        self.asked_anew = self.losses, _EXACT, metrics, self.penalties
 
     def asked(self) -> tuple[Any, ...]:
         """In the form that the engine takes: for each metric what it sums, and its sums so far."""
@@ -97,6 +95,10 @@ class Judge:
             for at, metric, measure, weighted in self.metrics
         ]
         return self.losses, _EXACT, metrics, self.penalties
+
+
+# Inputs, targets and weights `[samples, ...]`, as the engine reads them, and the order of samples.
+Data: TypeAlias = "tuple[list[Array], Sequence[Array], Sequence[Array | None], Array | None]"
 
 
 class Worked(Protocol):
@@ -124,41 +126,48 @@ class Work:
     """At most `most` steps on the samples at `places`; without an `optimizer` none is trained.
 
     Places that go on after the last sample are those of the next pass; `passes` has the sums of
-    each that was begun. Whoever runs it lets `taken` say what was done.
+    each that was begun. Outputs of all steps go to `outputs`, if there are arrays for them. With
+    `finite`, a step with a loss that is not finite is the last. `steps` and `loss` say what was
+    done, and the last loss.
     """
 
     __slots__ = (
-        "_batch",
         "_before",
-        "_done",
-        "_finite",
+        "_data",
         "_judge",
-        "_loss",
         "_mean",
         "_most",
         "_optimizer",
-        "_places",
-        "_x",
+        "_outputs",
+        "_span",
         "error",
+        "loss",
         "passes",
         "plan",
+        "steps",
     )
 
     def __init__(
         self,
         plan: Worked,
-        x: tuple[list[Array], Array | None],
-        places: tuple[int, int],
-        batch: int,
-        asked: tuple[Judge, int, bool],
+        judge: Judge,
+        data: Data,
+        span: tuple[tuple[int, int], int, int, bool],
         told: tuple[Any, Any],
+        outputs: Sequence[Array] = (),
     ) -> None:
-        self.plan, self._x, self._places, self._batch = plan, x, places, batch
-        self._judge, self._most, self._finite = asked
+        self.plan, self._judge, self._data, self._outputs = plan, judge, data, outputs
+        places, batch, self._most, finite = span
+        self._span = places, batch, len(data[0][0]) or 1, LIMIT, finite
         self._mean, self._optimizer = told
-        self._done, self._loss = 0, 0.0
+        self.steps, self.loss = 0, 0.0
         self.passes: list[Sums] = []
         self.error: BaseException | None = None
+
+    @property
+    def trained(self) -> bool:
+        """Whether it has changed weights."""
+        return self._optimizer is not None and self.steps > 0
 
     @property
     def written(self) -> list[Parameter]:
@@ -167,44 +176,42 @@ class Work:
 
     def said(self) -> tuple[Any, ...]:
         """The work in the form that the engine takes."""
-        (x, order), judge, mean = self._x, self._judge, self._mean
+        judge, mean, optimizer = self._judge, self._mean, self._optimizer
         weights, slots = self.plan.arrays()
-        moves, optimizer, draws, place = None, self._optimizer, [], ()
+        moves, draws, place = None, [], ()
         if optimizer is None:
             slots = []
         else:
             moves = (optimizer.engine_way(), *optimizer.engine_paces(self._most))
-            draws, place = self.plan.draws(), optimizer.engine_place()
-        counts = [each.count for each in (mean, *judge.means)]
-        self._before = counts, place, draws
-        span = (self._places, self._batch, max(len(x[0]), 1), LIMIT, self._finite)
-        sums = (mean.total, mean.count, [each.total for each in judge.means])
-        data = (x, judge.targets, judge.weights, order)
-        return (weights, slots, judge.outputs), data, span, judge.asked(), moves, sums, draws
+            place = optimizer.engine_place()
+            draws = self.plan.draws() if self.plan.lowering.generators else []
+        own = judge.means
+        self._before = [mean.count, *(each.count for each in own)], place, draws
+        sums = mean.total, mean.count, [each.total for each in own]
+        arrays = weights, slots, self._outputs
+        return arrays, self._data, self._span, judge.asked(), moves, sums, draws
 
     def took(self, done: tuple[Any, ...]) -> None:
         """Notes what the engine has done; may be called twice."""
-        steps, self._loss, self.passes, self.error = done
+        steps, self.loss, self.passes, self.error = done
         counts, place, draws = self._before
-        self.put(self.passes[-1], counts if len(self.passes) == 1 else None)
-        self._done = steps
+        self.put(self.passes[-1], counts if len(self.passes) == 1 else ())
+        self.steps = steps
         if self._optimizer is not None:
             self._optimizer.engine_passed(place, steps)
-            self.plan.drawn(draws, steps)
+            if draws:
+                self.plan.drawn(draws, steps)
 
-    def put(self, sums: Sums, counts: Sequence[float] | None = None) -> None:
+    def put(self, sums: Sums, counts: Sequence[float] = ()) -> None:
         """Sets the metrics to the sums of a pass, before which they had these counts, or none."""
         total, count, parts, of_metrics = sums
-        before, *own = [0.0] * (1 + len(parts)) if counts is None else counts
-        for each, known, part in zip(self._judge.means, own, parts, strict=True):
-            each.put(part, known + (count - before))
-        for (_, metric, _, _), both in zip(self._judge.metrics, of_metrics, strict=True):
-            metric.put(*both)
+        if parts:
+            before, *own = counts or [0.0] * (1 + len(parts))
+            for each, known, part in zip(self._judge.means, own, parts, strict=True):
+                each.put(part, known + (count - before))
+        for (_, metric, _, _), (over, under) in zip(self._judge.metrics, of_metrics, strict=True):
+            metric.put(over, under)
         self._mean.put(total, count)
-
-    def taken(self) -> tuple[int, float]:
-        """The number of steps taken, and the last loss."""
-        return self._done, self._loss
 
 
 # What is done with a batch, which gives its loss: what it yields is run before it goes on.
@@ -213,16 +220,15 @@ Turn: TypeAlias = Generator[Work, None, float]
 
 def run_together(works: Sequence[Work]) -> None:
     """Runs the work of models, those of one structure in one call; leaves errors in `error`."""
-    if not works:
-        return
     of_plan: dict[int, list[Work]] = {}
     for work in works:
         of_plan.setdefault(id(work.plan.native), []).append(work)
     for group in of_plan.values():
-        _run(group)
+        run(*group)
 
 
-def _run(works: list[Work]) -> None:
+def run(*works: Work) -> None:
+    """As `run_together`, for work of models of one structure."""
     done: list[tuple[Any, ...]] = []
     error: BaseException | None = None
     with one_version():
@@ -233,22 +239,25 @@ def _run(works: list[Work]) -> None:
             # A handler of signals may raise as the call returns, or amid what follows: once more.
             _take_down(works, done)
             error = raised
+    if error is None:
+        return
     if isinstance(error, InternalError):
         raise error
     refused = not done and isinstance(error, TypeError | ValueError | MemoryError | RuntimeError)
     if refused and len(works) > 1:  # one alone tells what is wrong with it
         for work in works:
-            _run([work])
+            run(work)
         return
     for work in works:
-        work.error = error or work.error
+        work.error = error
 
 
-def _take_down(works: list[Work], done: list[tuple[Any, ...]]) -> None:
+def _take_down(works: Sequence[Work], done: Sequence[tuple[Any, ...]]) -> None:
     """Notes what was done; weights get new versions."""
     for work, each in zip(works, done, strict=False):
         work.took(each)
-    written(weight for work in works for weight in work.written)
+    for work in works:
+        written(work.written)
 
 
 def finished(turns: Generator[Work, None, R]) -> R:
@@ -259,4 +268,4 @@ def finished(turns: Generator[Work, None, R]) -> R:
         except StopIteration as end:
             result: R = end.value
             return result
-        _run([work])
+        run(work)

@@ -26,6 +26,7 @@ _data_of = operator.attrgetter("_data")
 
 class _Structure:
     version = 0
+    assignments = 0
 
 
 def note_change() -> None:
@@ -42,6 +43,17 @@ def structure_version() -> int:
     True
     """
     return _Structure.version
+
+
+def assignments() -> int:
+    """How often parameters were given other arrays; read it as a holder of `one_version`.
+
+    >>> before, bias = assignments(), Parameter([1.0], "bias")
+    >>> bias.assign([2.0])
+    >>> assignments() > before
+    True
+    """
+    return _Structure.assignments
 
 
 # NumPy 1's mixin has no `__slots__`, and so has a slot for weak references already.
@@ -166,6 +178,7 @@ class Parameter(NDArrayOperatorsMixin):
         data = data.astype(self.dtype, copy=False)
         with one_version():
             self._replace(data)
+            _Structure.assignments += 1
 
     def snapshot(self) -> Array:
         """A read-only copy that no later write changes, for a vjp to keep; one for each version."""

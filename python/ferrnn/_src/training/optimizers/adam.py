@@ -97,8 +97,9 @@ class Adam(Optimizer):
         return self.corrected_rates(self._step, [learning_rate])[0]
 
     def corrected_rates(self, first: int, rates: list[float]) -> list[float]:
-        known = _corrected if len(rates) == 1 else _corrected_once
-        return [*known(self.beta_1, self.beta_2, first, tuple(rates))]
+        if len(rates) == 1:
+            return [rates[0] * math.sqrt(1.0 - self.beta_2**first) / (1.0 - self.beta_1**first)]
+        return [*_corrected_once(self.beta_1, self.beta_2, first, tuple(rates))]
 
     def engine_rule(self) -> tuple[Any, ...] | None:
         if type(self) not in (Adam, AdamW):

@@ -50,9 +50,9 @@ class Ahead:
         kind = type(self).__name__
         if self.engine_rule() is None:
             return f"plans do not support the rule of {kind}"
-        for setting in ("loss_scale_factor", "gradient_accumulation_steps"):
-            if getattr(self, setting):
-                return f"{kind} has {setting}={getattr(self, setting)!r}"
+        if self.loss_scale_factor or self.gradient_accumulation_steps:
+            name = "loss_scale_factor" if self.loss_scale_factor else "gradient_accumulation_steps"
+            return f"{kind} has {name}={getattr(self, name)!r}"
         if self.weight_decay is not None and self._spared != (frozenset(), None):
             return f"{kind} excludes some weights from decay"
         return None
@@ -76,9 +76,9 @@ class Ahead:
         """
         if self.in_python() is not None:
             return [0.0], None
-        start, given = self._iterations.item(), self._learning_rate
+        start, given = self._iterations._data.item(), self._learning_rate
         if isinstance(given, Setting):
-            rates = [given.item()] * count
+            rates = [given._data.item()] * count
         elif isinstance(given, LearningRateSchedule):
             own = not type(given).__module__.startswith("ferrnn.")
             rates = [float(given(start + n)) for n in range(1 if own else count)]
@@ -94,7 +94,7 @@ class Ahead:
 
     def engine_place(self) -> tuple[Any, ...]:
         """The counters of updates, with the number of updates first."""
-        return (self._iterations.item(),)
+        return (self._iterations._data.item(),)
 
     def engine_passed(self, place: tuple[Any, ...], count: int) -> None:
         """Counts updates that a plan made from `place` on; calling it twice counts them once."""
