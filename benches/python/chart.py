@@ -109,11 +109,13 @@ def _rows(text: str) -> Iterator[Case]:
 
 def _users_code(text: str) -> Iterator[Case]:
     """Those of users_code.py: a name, times of both and their ratio for `fit` and `predict`."""
+    several = re.search(r"; (\d+) cores and threads", text)
+    threads = int(several[1]) if several else 1
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 9 and cells[3].replace(".", "").isdigit():
-            yield Case("fit", "users", cells[0], 1, float(cells[3]), "Keras on JAX")
-            yield Case("predict", "users", cells[0], 1, float(cells[6]), "Keras on JAX")
+            yield Case("fit", "users", cells[0], threads, float(cells[3]), "Keras on JAX")
+            yield Case("predict", "users", cells[0], threads, float(cells[6]), "Keras on JAX")
 
 
 def together(records: list[Record]) -> Record:
