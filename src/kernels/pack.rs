@@ -3,8 +3,10 @@
 use super::int8::{self, Column, MOST_DEPTH, TILE};
 use crate::error::{Error, Result};
 use crate::machine::caches;
+use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::{Element, Kernel, Level, MAX_LANES, Simd};
+use crate::machine::threads;
 
 /// How the weights of an operand are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,12 +125,15 @@ impl<T: Element> Packed<T> {
         depth: usize,
         width: usize,
         columns: usize,
-        row: impl Fn(usize, usize) -> &'a [T],
+        row: impl Fn(usize, usize) -> &'a [T] + Sync,
     ) -> Result<Self> {
         let lanes = level.lanes::<T>();
         let blocks = columns.div_ceil(lanes);
-        let mut data = Buffer::unfilled(blocks * depth * width * lanes)?;
-        T::dispatch(level, PackRows { data: &mut data, depth, width, blocks, row });
+        let of_block = depth * width * lanes;
+        let mut data = Buffer::unfilled(blocks * of_block)?;
+        fill_blocks(&mut data, of_block, |first, data| {
+            T::dispatch(level, PackRows { data, width, of_block, first, row: &row });
+        })?;
         Ok(Self::of(data, level, depth, width, blocks))
     }
 
@@ -159,20 +164,24 @@ impl<T: Element> Packed<T> {
         let (lanes, width) = (self.lanes, self.width);
         let (blocks, depth) = (self.depth.div_ceil(lanes), width * columns);
         let mut data = Buffer::unfilled(blocks * depth * lanes)?;
-        let mut rest: &mut [T] = &mut data;
-        for first in (0..self.depth).step_by(lanes) {
-            let rows = lanes.min(self.depth - first);
-            for gate in 0..width {
-                for block in 0..self.blocks {
-                    let from = &self.data[((block * self.depth + first) * width + gate) * lanes..];
-                    let real = lanes.min(columns - block * lanes);
-                    let (to, after) = rest.split_at_mut(real * lanes);
-                    rest = after;
-                    let tile = Transpose { from, stride: width * lanes, rows, to };
-                    T::dispatch(self.level, tile);
+        fill_blocks(&mut data, depth * lanes, |number, data| {
+            let outputs = data.chunks_exact_mut((depth * lanes).max(1));
+            for (n, mut rest) in outputs.enumerate() {
+                let first = (number + n) * lanes;
+                let rows = lanes.min(self.depth - first);
+                for gate in 0..width {
+                    for block in 0..self.blocks {
+                        let from =
+                            &self.data[((block * self.depth + first) * width + gate) * lanes..];
+                        let real = lanes.min(columns - block * lanes);
+                        let (to, after) = rest.split_at_mut(real * lanes);
+                        rest = after;
+                        let tile = Transpose { from, stride: width * lanes, rows, to };
+                        T::dispatch(self.level, tile);
+                    }
                 }
             }
-        }
+        })?;
         Ok(Self::of(data, self.level, depth, 1, blocks))
     }
 
@@ -287,24 +296,47 @@ impl<T: Element> Packed<T> {
     }
 }
 
-/// Packs rows that are whole in memory.
-struct PackRows<'a, T, F> {
-    data: &'a mut [T],
-    depth: usize,
-    width: usize,
-    blocks: usize,
-    row: F,
+/// Multiply-adds that take as long as packing or transposing an element.
+const COST: usize = 16;
+
+/// Fills blocks of `size` elements, on several threads if they are many: `fill` gets the number of a
+/// block and the elements of this and perhaps some more.
+fn fill_blocks<T: Element>(
+    data: &mut [T],
+    size: usize,
+    fill: impl Fn(usize, &mut [T]) + Sync,
+) -> Result<()> {
+    let threads = threads::worth(data.len().saturating_mul(COST))?;
+    if threads == 1 || data.len() == size {
+        fill(0, data);
+        return Ok(());
+    }
+    let blocks = (data.len() / size).div_ceil(threads);
+    let mut shares = data.chunks_mut(blocks * size).enumerate().listed()?;
+    threads::for_each(threads, &mut shares, |_, (n, data)| fill(*n * blocks, data));
+    Ok(())
 }
 
-impl<'a, T: Element, F: Fn(usize, usize) -> &'a [T]> Kernel<T> for PackRows<'_, T, F> {
+/// Packs some blocks of rows that are whole in memory.
+struct PackRows<'a, T, F> {
+    data: &'a mut [T],
+    width: usize,
+    /// Elements of a block.
+    of_block: usize,
+    /// The first block's number.
+    first: usize,
+    row: &'a F,
+}
+
+impl<'r, T: Element, F: Fn(usize, usize) -> &'r [T]> Kernel<T> for PackRows<'_, T, F> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let mut vectors = self.data.chunks_exact_mut(S::LANES);
-        for block in 0..self.blocks {
-            for k in 0..self.depth {
-                for (gate, vector) in (0..self.width).zip(&mut vectors) {
+        let blocks = self.data.chunks_exact_mut(self.of_block.max(1));
+        for (block, data) in (self.first..).zip(blocks) {
+            for (k, vectors) in data.chunks_exact_mut(self.width * S::LANES).enumerate() {
+                for (gate, vector) in vectors.chunks_exact_mut(S::LANES).enumerate() {
                     let row = (self.row)(k, gate);
                     s.store(s.load_partial(&row[block * S::LANES..]), vector);
                 }

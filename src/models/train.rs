@@ -12,7 +12,10 @@ use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists::{self, Listed};
 use crate::machine::memory::Buffer;
-use crate::machine::threads::{Ask, hold};
+use crate::machine::threads::{self, Ask, hold};
+
+/// Multiply-adds that take as long as reading an element of a sample.
+const COST: usize = 24;
 
 /// Which samples are taken, and for how long.
 pub struct Span {
@@ -261,10 +264,16 @@ pub fn gather<T: Engine>(
     graph.prepare(&shapes_of(inputs, places.len())?)?;
     for (number, inputs) in inputs.iter().enumerate() {
         let [_, time, features] = inputs.axes();
-        let samples = graph.inputs(number)?.chunks_exact_mut((time * features).max(1));
-        for (place, to) in places.clone().zip(samples) {
-            inputs.read(sample(order, place), to);
-        }
+        let (to, size) = (graph.inputs(number)?, (time * features).max(1));
+        let threads = threads::worth(to.len().saturating_mul(COST))?;
+        let of_share = places.len().div_ceil(threads).max(1);
+        let mut shares = to.chunks_mut(of_share * size).enumerate().listed()?;
+        threads::for_each(threads, &mut shares, |_, (share, to)| {
+            let places = places.start + *share * of_share..;
+            for (place, to) in places.zip(to.chunks_exact_mut(size)) {
+                inputs.read(sample(order, place), to);
+            }
+        });
     }
     Ok(())
 }

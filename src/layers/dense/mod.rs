@@ -235,9 +235,10 @@ fn long_products<T: Element>(
 ) -> Result<()> {
     let tile_rows = weights.level.rows::<T>();
     let (lanes, stride) = (weights.level.lanes::<T>(), row_stride(weights.units));
-    let mut left = Buffer::zeroed(panels * CHUNK_ROWS * tile_rows)?;
-    let mut right = Buffer::unfilled(blocks.len() * CHUNK_ROWS * lanes)?;
     let rows = inputs.shape()[0];
+    let most = CHUNK_ROWS.min(rows);
+    let mut left = Buffer::zeroed(panels * most * tile_rows)?;
+    let mut right = Buffer::unfilled(blocks.len() * most * lanes)?;
     for first in (0..rows).step_by(CHUNK_ROWS) {
         let depth = CHUNK_ROWS.min(rows - first);
         let range = first..first + depth;

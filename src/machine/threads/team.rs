@@ -19,6 +19,8 @@ use crate::machine::lists::{Listed, share};
 
 /// Iterations of the spinning loop before a waiting thread sleeps: about 20 us.
 const SPINS: usize = 2_000;
+/// The same for workers within a [`Held`]: about 60 us.
+const SPINS_HELD: usize = 6_000;
 /// States at most for which a region reserves no memory.
 pub const MOST_PIECES: usize = 32;
 /// Pieces of a thread: enough that the others take over most of the share of one that wakes up late.
@@ -50,6 +52,20 @@ impl Drop for Held {
     fn drop(&mut self) {
         HELD.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Whether there is any [`Held`].
+#[must_use]
+pub fn is_held() -> bool {
+    held() > 0
+}
+
+/// How many workers have had a job and wait for the next, awake.
+static AWAKE: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a worker waits for its next job, awake.
+pub(super) fn is_awake() -> bool {
+    AWAKE.load(Ordering::Relaxed) > 0
 }
 
 /// The threads of one call.
@@ -251,8 +267,15 @@ struct Seat {
 }
 
 impl Seat {
-    fn may_have_job(&self) -> bool {
-        self.on_call.load(Ordering::Acquire) || HELD.load(Ordering::Relaxed) > 0
+    /// How many times to look for a job before going to sleep.
+    fn patience(&self) -> usize {
+        if is_held() {
+            SPINS_HELD
+        } else if self.on_call.load(Ordering::Acquire) {
+            SPINS
+        } else {
+            0
+        }
     }
 
     /// Linux wakes a worker on its caller's core, where both take turns, if it does not know of another
@@ -277,12 +300,20 @@ impl Worker {
         let of_worker = seat.clone();
         let body = move || {
             let allowed = cores::allowed();
-            let mut spins = 0;
+            let (mut spins, mut awake) = (0, false);
+            let mut set_awake = |now: bool| {
+                if now != awake {
+                    let change = if now { 1 } else { usize::MAX };
+                    AWAKE.fetch_add(change, Ordering::Relaxed);
+                    awake = now;
+                }
+            };
             loop {
                 let job = of_worker.job.swap(std::ptr::null_mut(), Ordering::Acquire);
                 // SAFETY: `Team::run` stores a pointer to a job that it keeps alive until `pending`
                 // is zero, to which this worker's share is added below, after its last use of it.
                 if let Some(job) = unsafe { job.as_ref() } {
+                    set_awake(false);
                     of_worker.leave_core_of_caller(&allowed);
                     job.run(number);
                     let caller = job.caller.clone();
@@ -290,10 +321,12 @@ impl Worker {
                         caller.unpark();
                     }
                     spins = 0;
-                } else if spins < SPINS && of_worker.may_have_job() {
+                } else if spins < of_worker.patience() {
+                    set_awake(true);
                     spins += 1;
                     std::hint::spin_loop();
                 } else {
+                    set_awake(false);
                     thread::park();
                     of_worker.leave_core_of_caller(&allowed);
                     spins = 0;
@@ -341,6 +374,8 @@ impl Pool {
             drop(unsafe { Box::from_raw(fresh) });
             return None;
         }
+        // Of the process that this one was forked from, perhaps.
+        AWAKE.store(0, Ordering::Relaxed);
         // SAFETY: as above; the box has just been leaked.
         unsafe { fresh.as_ref() }
     }

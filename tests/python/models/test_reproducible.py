@@ -1,9 +1,10 @@
 """One seed, one run: initial weights, order of samples, dropout, to the bit."""
 
 import numpy as np
+import pytest
 
 import ferrnn as keras
-from ferrnn.layers import GRU, LSTM, Dense, Dropout
+from ferrnn.layers import GRU, LSTM, Dense, Dropout, SimpleRNN
 
 
 def run(seed):
@@ -52,3 +53,38 @@ def test_the_number_of_threads_changes_no_bit():
     for other in results[1:]:
         assert other[1] == results[0][1]
         np.testing.assert_array_equal(other[3], results[0][3])
+
+
+LARGE = {
+    "lstm": lambda dtype: LSTM(100, dtype=dtype),
+    "gru": lambda dtype: GRU(100, dtype=dtype),
+    "gru, reset before": lambda dtype: GRU(100, reset_after=False, dtype=dtype),
+    "simple rnn": lambda dtype: SimpleRNN(150, dtype=dtype),
+    "dropout": lambda dtype: LSTM(100, dropout=0.1, recurrent_dropout=0.2, dtype=dtype),
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_nor_does_it_where_samples_and_weights_are_shared_out(kind, dtype):
+    """Sizes at which threads gather samples, pack weights and write gradients, of three groups."""
+
+    def trained(count):
+        keras.set_num_threads(count)
+        keras.utils.set_random_seed(11)
+        parts = [keras.Input((5, 70), dtype=dtype), LARGE[kind](dtype), Dense(1, dtype=dtype)]
+        model = keras.Sequential(parts)
+        model.compile("adam", "mse")
+        data = np.random.default_rng(9)
+        x, y = data.normal(size=(170, 5, 70)).astype(dtype), data.normal(size=(170, 1))
+        history = model.fit(x, y, batch_size=70, epochs=3, verbose=0)
+        return [*model.get_weights(), *history.history["loss"]]
+
+    threads = keras.num_threads()
+    try:
+        one, *others = [trained(count) for count in (1, 2, 3)]
+    finally:
+        keras.set_num_threads(threads)
+    for other in others:
+        for expected, received in zip(one, other, strict=True):
+            np.testing.assert_array_equal(received, expected)

@@ -5,6 +5,7 @@ mod left;
 mod part;
 mod products;
 mod weights;
+mod written;
 
 use crate::error::{Error, Result};
 use crate::kernels::pack::row_stride;

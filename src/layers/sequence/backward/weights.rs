@@ -6,11 +6,12 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::left::{Source, Spec, stage};
+use super::written::{PIECE, rows_of};
 use crate::error::Result;
 use crate::kernels::long_product::{LongProduct, Stretch, add_stretch};
 use crate::layers::sequence::kept::History;
 use crate::layers::sequence::plan::Plan;
-use crate::layers::sequence::rows::{add, mask_passes, masks};
+use crate::layers::sequence::rows::{mask_passes, masks};
 use crate::layers::sequence::weights::Weights;
 use crate::machine::lists::{self, Listed};
 use crate::machine::memory::Buffer;
@@ -30,11 +31,11 @@ pub(crate) struct WeightGradients<'a, T> {
 }
 
 /// Panels of rows of one product.
-struct Share<T: Element> {
-    spec: Spec,
-    panels: Range<usize>,
+pub(super) struct Share<T: Element> {
+    pub(super) spec: Spec,
+    pub(super) panels: Range<usize>,
     /// `[block of the part][panel][row][slot][LANES]`
-    sums: Buffer<T>,
+    pub(super) sums: Buffer<T>,
 }
 
 /// What one thread computes: some rows of the gradients from a group of slices, for the units of
@@ -118,14 +119,14 @@ impl<'a, T: Element> Sums<'a, T> {
     /// The gradients, when all slices are done.
     pub(crate) fn write(
         mut self,
-        mut into: WeightGradients<'_, T>,
+        into: WeightGradients<'_, T>,
         team: &mut Team,
         stop: &Stop<'_>,
     ) -> Result<()> {
         let into_inner =
             |group: Mutex<_>| group.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut groups = self.groups.drain(..).map(into_inner).listed()?;
-        if self.shared {
+        if self.shared || self.plan.slices.is_empty() {
             let mut tasks = Vec::new();
             for Group { slices, slots, tasks: of_group, .. } in &mut groups {
                 of_group.iter_mut().map(|task| (&*slices, &*slots, task)).append(&mut tasks)?;
@@ -134,22 +135,22 @@ impl<'a, T: Element> Sums<'a, T> {
                 task.result = self.compute(slices, slots, task, &|| stop.poll(worker));
             });
         }
-        let mut groups = groups.into_iter().map(|group| group.tasks);
-        let Some(mut sums) = groups.next() else { return Ok(()) };
-        for group in groups {
-            for (into, from) in sums.iter_mut().zip(group) {
-                from.result?;
-                for (into, from) in into.shares.iter_mut().zip(&from.shares) {
-                    add(&mut into.sums, &from.sums);
+        for task in groups.iter_mut().flat_map(|group| &mut group.tasks) {
+            std::mem::replace(&mut task.result, Ok(()))?;
+        }
+        let (mut rows, elements) = rows_of(self.weights, into)?;
+        let mut alone = Team::gather(1);
+        let team = if elements > 2 * PIECE { team } else { &mut alone };
+        team.for_each(&mut rows, |_, rows| {
+            for (n, group) in groups.iter().enumerate() {
+                for task in &group.tasks {
+                    let blocks = &self.plan.parts[task.part];
+                    for share in &task.shares {
+                        rows.take(self.weights, (share, blocks), n > 0);
+                    }
                 }
             }
-        }
-        for task in sums {
-            task.result?;
-            for share in &task.shares {
-                unpack(self.weights, &self.plan.parts[task.part], share, &mut into);
-            }
-        }
+        });
         Ok(())
     }
 
@@ -163,6 +164,7 @@ impl<'a, T: Element> Sums<'a, T> {
     ) -> Result<()> {
         let Self { weights, plan, histories, .. } = *self;
         let Task { part, shares, .. } = task;
+        shares.iter_mut().for_each(|share| share.sums.fill(T::ZERO));
         let blocks = plan.parts[*part].len();
         let per_row = blocks * weights.layout.slots.len() * weights.lanes();
         let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
@@ -253,7 +255,7 @@ fn shares<T: Element>(
                 Source::Projected => weights.projected_blocks(),
                 _ => blocks,
             };
-            let sums = Buffer::zeroed(blocks * rows * width * weights.lanes())?;
+            let sums = Buffer::unfilled(blocks * rows * width * weights.lanes())?;
             // Bounded: a share for each gate at most.
             shares.push(Share { spec, panels: panels_of, sums });
         }
@@ -285,7 +287,7 @@ fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> 
 }
 
 /// Elements of a row of the source, without the one that stands for the bias.
-fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
+pub(super) fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
     match spec.source {
         Source::Inputs => weights.features,
         Source::Outputs => weights.outputs,
@@ -296,49 +298,4 @@ fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
 /// Panels of rows of the gradient; the row after the last is the bias'.
 fn panels<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
     (size(weights, spec) + 1).div_ceil(weights.level.rows::<T>())
-}
-
-/// Writes a share's sums where Keras has them.
-fn unpack<T: Element>(
-    weights: &Weights<T>,
-    blocks: &Range<usize>,
-    share: &Share<T>,
-    into: &mut WeightGradients<'_, T>,
-) {
-    let Share { spec, ref panels, ref sums } = *share;
-    let of_projection = spec.source == Source::Projected;
-    let units = if of_projection { weights.outputs } else { weights.units };
-    let lanes = weights.lanes();
-    let columns = if of_projection { units } else { weights.layout.gates * units };
-    let blocks = if of_projection { 0..weights.projected_blocks() } else { blocks.clone() };
-    let tile_rows = weights.level.rows::<T>();
-    let (first, count) = spec.slots;
-    let size = size(weights, spec);
-    let first_row = panels.start * tile_rows;
-    let per_block = panels.len() * tile_rows;
-    for (n, block) in blocks.enumerate() {
-        let filled = lanes.min(units - block * lanes);
-        for row in first_row..(panels.end * tile_rows).min(size + 1) {
-            for slot in 0..count {
-                let at = ((n * per_block + row - first_row) * count + slot) * lanes;
-                let sums = &sums[at..][..filled];
-                let gate = if of_projection { 0 } else { weights.layout.slots[first + slot] };
-                let column = gate * units + block * lanes;
-                let to = match (spec.source, &mut into.bias) {
-                    (Source::Projected, _) => match &mut into.projection {
-                        Some(projection) if row < size => &mut projection[row * columns + column..],
-                        _ => continue,
-                    },
-                    (Source::Inputs, _) if row < size => &mut into.kernel[row * columns + column..],
-                    (_, _) if row < size => &mut into.recurrent_kernel[row * columns + column..],
-                    (Source::Inputs, Some(bias)) => &mut bias[column..],
-                    (_, Some(bias)) if weights.layout.recurrent_bias => {
-                        &mut bias[columns + column..]
-                    }
-                    _ => continue,
-                };
-                to[..filled].copy_from_slice(sums);
-            }
-        }
-    }
 }
