@@ -198,6 +198,22 @@ def test_additive_attention_of_many_samples(queries, threads, monkeypatch):
         keras.set_num_threads(before)
 
 
+@pytest.mark.parametrize("kind", ["additive", "concat of three", "dot of three"])
+def test_batches_of_other_lengths(kind, monkeypatch):
+    results = []
+    for planned in ("1", "0"):
+        monkeypatch.setenv("FERRNN_PLAN", planned)
+        keras.utils.set_random_seed(3)
+        model = model_of(BODIES[kind], shape=(None, 5))()
+        model.compile("adam", "mse")
+        told = []
+        for length in (6, 2, 9, 6, 4):
+            x, y = data((5 + length, length, 5))
+            told += [model.train_on_batch(x, y), *model.predict_on_batch(x).ravel()]
+        results.append([*told, *(weight.tolist() for weight in model.get_weights())])
+    assert results[0] == results[1]
+
+
 def test_frozen_attention_passes_gradients(monkeypatch):
     def build():
         model = model_of(BODIES["residual"])()

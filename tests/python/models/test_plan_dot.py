@@ -5,7 +5,7 @@ import pytest
 import ferrnn as keras
 from ferrnn import layers
 from ferrnn.layers import GRU, LSTM, Dense
-from models.planned import data
+from models.planned import data, same
 from models.test_plan_layers import DTYPES, agrees
 
 
@@ -78,14 +78,18 @@ def test_attention_by_hand_on_several_threads(threads, monkeypatch):
 
 
 def test_the_mask_of_a_sequence_ends_at_a_product(monkeypatch):
-    def build():
+    def build(normalize=False):
         inputs = keras.Input((12, 5))
         read = LSTM(4, return_sequences=True)(layers.Masking(0.5)(inputs))
-        return keras.Model(inputs, Dense(3)(GRU(3)(luong(read, read, "float32"))))
+        mixed = luong(read, read, "float32")
+        if normalize:
+            mixed = layers.Dot(1, normalize=True)([read, read])
+        return keras.Model(inputs, Dense(3)(GRU(3)(mixed)))
 
     x, y = data((29, 12, 5))
     x[:, 7:] = 0.5
     agrees(build, x, y, monkeypatch)
+    same(lambda: build(normalize=True), x, y, monkeypatch)
 
 
 @pytest.mark.parametrize(

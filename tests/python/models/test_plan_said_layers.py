@@ -110,11 +110,28 @@ def test_masks_go_with_the_values(monkeypatch):
     assert all(node.back is None for node in model.explain_plan())
 
 
-def test_masks_that_layers_apply_are_left_to_them():
-    def body(x):
-        x = layers.Masking(0.5)(x)
-        return layers.Maximum()([read(x), LSTM(4, return_sequences=True)(x)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", [layers.Maximum, layers.Minimum])
+def test_extremes_of_sequences_with_one_mask(kind, dtype, monkeypatch):
+    x, y = data(dtype=dtype)
+    x[:, 4:] = x[3] = x[::2, 1] = 0.5
+    given = {"validation_data": (x[:9], y[:9])}
+    body = lambda x: of_two(kind)(layers.Masking(0.5, dtype=x.dtype)(x))  # noqa: E731
+    model = same(model_of(body, dtype), x, y, monkeypatch, **given)
+    assert all(node.back is None for node in model.explain_plan())
 
-    model = model_of(body)()
+
+def test_masks_that_layers_apply_are_left_to_them(monkeypatch):
+    def partly(x):
+        return layers.Maximum()([read(layers.Masking(0.5)(x)), read(x)])
+
+    def apart(x):
+        return layers.Maximum()([read(layers.Masking(each)(x)) for each in (0.5, 0.25)])
+
+    x, y = data()
+    x[:, 4:] = 0.5
+    model = same(model_of(partly), x, y, monkeypatch)
+    assert [node.back for node in model.explain_plan() if node.back]
+    model = model_of(apart)()
     model.compile("adam", "mse")
     assert not model.explain_plan().covered

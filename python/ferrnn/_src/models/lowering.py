@@ -10,6 +10,7 @@ from ferrnn._src.layer.operations import Operation
 from ferrnn._src.layers.embedding import Embedding
 from ferrnn._src.layers.input import InputLayer
 from ferrnn._src.layers.masking import Masking
+from ferrnn._src.layers.merge import Merge
 from ferrnn._src.models.attention_parts import attends, attention
 from ferrnn._src.models.expanding import code_of, expanded
 from ferrnn._src.models.functions import Part
@@ -255,6 +256,9 @@ def _not_handed_back(step: Any, low: Lowering, given: list[int]) -> str | None:
     return None
 
 
+_NEW_MASK = "it computes a new mask from that of its inputs"
+
+
 def _keeps_mask(step: Any, low: Lowering, given: list[int]) -> bool | str:
     """Whether the first output has the mask of the first input, or the reason why that is open."""
     layer, masked = step.layer, [value in low.masked for value in given]
@@ -263,15 +267,18 @@ def _keeps_mask(step: Any, low: Lowering, given: list[int]) -> bool | str:
     if not layer.supports_masking and type(layer).compute_mask is Layer.compute_mask:
         layer.compute_mask(None, True)  # warns that the mask is dropped
         return False
+    if all(masked) and getattr(type(layer), "compute_mask", None) is Merge.compute_mask:
+        # They meet in a new one, unless they are one.
+        return _NEW_MASK if len({low.masked[value] for value in given}) > 1 else True
     masks = [SymbolicTensor((None, None), "bool") if each else None for each in masked]
     main = layer.main_input(step.node.inputs)
     try:
         made = layer.compute_mask(main, masks[0] if isinstance(main, SymbolicTensor) else masks)
     except Exception:  # noqa: BLE001 - where it computes one from numbers
-        return "it computes a new mask from that of its inputs"
+        return _NEW_MASK
     first, *more = made if isinstance(made, list | tuple) else [made]
     single = len(step.node.output_tensors) == 1  # which has the first of several masks
     other = first is not None and first is not masks[0]
     if other or (not single and any(each is not None for each in more)):
-        return "it computes a new mask from that of its inputs"
+        return _NEW_MASK
     return first is not None

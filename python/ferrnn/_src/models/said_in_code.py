@@ -6,6 +6,7 @@ Each moves elements, or treats them one by one, so that its bits are those of th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -23,8 +24,8 @@ from ferrnn._src.programs.sketch import CellTrace
 
 # Attributes that an instance may override.
 _REPLACED = ("forward", "call", "compute_mask", "cast_inputs", "supports_masking")
-# From a trace, the layer and its inputs it gives the outputs.
-_Code: TypeAlias = Callable[[CellTrace, Any, Any], Any]
+# From a trace, the layer and its inputs, perhaps with the mask of all, it gives the outputs.
+_Code: TypeAlias = Callable[..., Any]
 
 
 def _permuted(trace: CellTrace, layer: Any, x: Any) -> Any:
@@ -46,12 +47,22 @@ def _padded(trace: CellTrace, layer: Any, x: Any) -> Any:
     return trace.call("concatenate", (parts,), {"axis": axis})
 
 
-def _largest(trace: CellTrace, layer: Any, xs: Any) -> Any:
-    return reduce(lambda a, b: trace.call("maximum", (a, b), {}), xs)
+def _largest(trace: CellTrace, layer: Any, xs: Any, shown: Any = None) -> Any:
+    return _chosen(trace, "maximum", xs, shown)
 
 
-def _smallest(trace: CellTrace, layer: Any, xs: Any) -> Any:
-    return reduce(lambda a, b: trace.call("minimum", (a, b), {}), xs)
+def _smallest(trace: CellTrace, layer: Any, xs: Any, shown: Any = None) -> Any:
+    return _chosen(trace, "minimum", xs, shown)
+
+
+def _chosen(trace: CellTrace, name: str, xs: Any, shown: Any) -> Any:
+    """The extreme of values; the first of them where none is shown."""
+
+    def chosen(x: Any, y: Any) -> Any:
+        best = trace.call(name, (x, y), {})
+        return best if shown is None else trace.call("where", (shown, best, x), {})
+
+    return reduce(chosen, xs)
 
 
 def _normalized(trace: CellTrace, layer: Any, x: Any) -> Any:
@@ -77,6 +88,8 @@ _SAID: dict[type, _Code] = {
 }
 
 
+# Those that are told a mask that all of their inputs have.
+_BY_MASK = frozenset((Maximum, Minimum))
 # Those whose outputs do not depend on a mask.
 _WITHOUT_MASKS = frozenset((Normalization, Rescaling, Permute, Cropping1D, ZeroPadding1D))
 
@@ -101,13 +114,13 @@ class SaidLayer(WrittenLayer):
         return *super()._settings(), *versions
 
     def _masks(self, masked: Sequence[bool]) -> list[int]:
-        return []
+        return [0] if type(self._step.layer) in _BY_MASK and all(masked) else []
 
     def _refused(self, masked: Sequence[bool]) -> str | None:
         layer = self._step.layer
         if layer.activity_regularizer is not None:
             return "an activity regularizer"
-        heeds = any(masked) and type(layer) not in _WITHOUT_MASKS
+        heeds = any(masked) and type(layer) not in _WITHOUT_MASKS and not self._masks(masked)
         return "a mask of its inputs" if heeds else None
 
     def _code(self, training: bool, masks: list[int]) -> Code:
@@ -117,8 +130,12 @@ class SaidLayer(WrittenLayer):
 
         def code(trace: CellTrace, given: Any, states: Any) -> tuple[Any, tuple[Any, ...]]:
             values: list[Any] = [None] * self._count
-            for source, value in zip(step.sources, given, strict=True):
+            count = len(step.sources)
+            for source, value in zip(step.sources, given, strict=False):
                 values[source] = value
-            return _SAID[type(step.layer)](trace, step.layer, step.gathered(values)), ()
+            shown = [
+                trace.sketch(replace(mask.view, is_bool=True))[..., None] for mask in given[count:]
+            ]
+            return _SAID[type(step.layer)](trace, step.layer, step.gathered(values), *shown), ()
 
         return code
