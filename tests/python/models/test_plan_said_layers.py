@@ -32,7 +32,7 @@ def of_two(kind):
 
 
 BODIES = {
-    "permute": lambda x: layers.Permute((2, 1), dtype=x.dtype)(read(x)),
+    "in order": lambda x: layers.Permute((1, 2), dtype=x.dtype)(read(x)),
     "cropping": lambda x: layers.Cropping1D((2, 1), dtype=x.dtype)(read(x)),
     "maximum": of_two(layers.Maximum),
     "minimum": of_two(layers.Minimum),
@@ -67,6 +67,17 @@ def test_layers_train_to_the_same_bits(kind, dtype, monkeypatch):
         judged.append([*(model(x[:5]) for _ in range(5)), model.predict(x, verbose=0)])
     for own, wanted in zip(*judged, strict=True):
         np.testing.assert_array_equal(own, wanted)
+
+
+def test_axes_of_steps_change_places(monkeypatch):
+    def body(x):
+        turned = layers.Permute((3, 1, 2))(layers.Reshape((2, 3, 4))(read(x)))
+        return layers.Reshape((4, 6))(turned)
+
+    model = same(model_of(body), *data(), monkeypatch)
+    backs = [node.name for node in model.explain_plan() if node.back]
+    assert len(backs) == 1
+    assert backs[0].startswith("reshape")
 
 
 def test_statistics_are_asked_for_before_any_call(monkeypatch):

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from ferrnn._src.layer.layer import Layer
 from ferrnn._src.layers.activation import Softmax
-from ferrnn._src.layers.reshaping import Flatten, RepeatVector, Reshape
+from ferrnn._src.layers.reshaping import Flatten, Permute, RepeatVector, Reshape
 from ferrnn._src.layers.resizing import UpSampling1D
 from ferrnn._src.models.functions import Part
 from ferrnn._src.tree.types import Shape
@@ -46,6 +46,11 @@ def _repeat(layer: Any, shape: Shape) -> list[Part] | str:
     return [(("repeat", layer.n), [])]
 
 
+def _permute(layer: Any, shape: Shape) -> list[Part] | str:
+    # Other orders are programs, which take twice as long.
+    return [_SWAP] if layer.dims == (2, 1) else f"it has dims={layer.dims}"
+
+
 def _up_sampling(layer: Any, shape: Shape) -> list[Part] | str:
     return [(("repeat", layer.size), [])]
 
@@ -61,6 +66,7 @@ def _softmax(layer: Any, shape: Shape) -> list[Part] | str:
 
 SHAPING: Final[dict[type[Layer], Shaping]] = {
     Flatten: _flatten,
+    Permute: _permute,
     RepeatVector: _repeat,
     Reshape: _reshape,
     Softmax: _softmax,
