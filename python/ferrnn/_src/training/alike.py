@@ -76,7 +76,7 @@ class Alike:
                 try:
                     weights, slots = plan.arrays()
                     if trains:
-                        moves = (optimizer.engine_way(), *optimizer.engine_paces(1))
+                        moves = optimizer.engine_moves(1)
                         place = optimizer.engine_place()
                         if plan.lowering.generators:
                             draws = plan.draws()

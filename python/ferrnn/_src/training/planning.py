@@ -216,10 +216,10 @@ class TrainingPlan(TestingPlan):
         optimizer = model.optimizer
         with WritingAll(self.written):
             weights, slots = self.arrays()
-            rates, decays = optimizer.engine_paces(1)
+            way, rates, decays = optimizer.engine_moves(1)
             decay = None if decays is None else decays[0]
             more = self._by_number(of_penalties)
-            way, place = optimizer.engine_way(), optimizer.engine_place()
+            place = optimizer.engine_place()
             native.backward(weights, slots, d_outputs, more, way, rates, decay)
             optimizer.engine_passed(place, 1)
         self.follow()

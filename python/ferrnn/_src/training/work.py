@@ -182,7 +182,7 @@ class Work:
         if optimizer is None:
             slots = []
         else:
-            moves = (optimizer.engine_way(), *optimizer.engine_paces(self._most))
+            moves = optimizer.engine_moves(self._most)
             place = optimizer.engine_place()
             draws = self.plan.draws() if self.plan.lowering.generators else []
         own = judge.means

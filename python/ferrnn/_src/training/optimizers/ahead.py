@@ -57,11 +57,16 @@ class Ahead:
             return f"{kind} excludes some weights from decay"
         return None
 
+    def engine_moves(self, count: int) -> tuple[Way, list[float], list[float] | None]:
+        """How the next updates move weights, with their rates; or that Python makes them."""
+        if self.in_python() is not None:
+            return (("handed",), None), [0.0], None
+        return (self.engine_way(), *self.engine_paces(count))
+
     def engine_way(self) -> Way:
-        """The current rule and clipping: to hand the gradients over if Python makes the updates."""
+        """The current rule and clipping."""
         rule, clipping = self.engine_rule(), self._clipping
-        if rule is None or self.in_python() is not None:
-            return ("handed",), None
+        assert rule is not None, "asked of an optimizer that works in Python"
         if clipping.value is not None:
             return rule, ("value", float(clipping.value))
         if clipping.global_norm is not None:
@@ -74,8 +79,6 @@ class Ahead:
         At most `count`, but only the next one for a user's schedule or function, which must be
         called update by update.
         """
-        if self.in_python() is not None:
-            return [0.0], None
         start, given = self._iterations._data.item(), self._learning_rate
         if isinstance(given, Setting):
             rates = [given._data.item()] * count
