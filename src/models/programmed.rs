@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::machine::lists::Listed;
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
-use crate::machine::threads::Ask;
+use crate::machine::threads::{Ask, Team};
 use crate::programs::{Gradients, Options, Problem, Program, Results, Run, Seeds};
 
 /// A weight of a program.
@@ -89,13 +89,15 @@ impl<T: Element> Programmed<T> {
         stop: Ask<'_>,
     ) -> Result<()> {
         let (Over { time, options }, mask) = self.steps(mask);
+        let mut team = Team::gather(self.program.threads::<T>(rows, time)?);
+        let parts = team.size();
         // Taken out: what is refused memory keeps none.
         let mut run = if let Some(mut run) = self.run.take() {
-            run.make_room(&self.program, rows, time)?;
+            run.make_room(&self.program, rows, time, parts)?;
             run
         } else {
             self.current = false;
-            Run::new(&self.program, rows, time)?
+            Run::new(&self.program, rows, time, parts)?
         };
         if !self.current {
             run.take(&self.program, &given(&self.weights, weights)?)?;
@@ -107,7 +109,8 @@ impl<T: Element> Programmed<T> {
         let steps = if options.return_sequences { time } else { 1 };
         let shape = axes(rows, steps, outputs.len());
         let outputs = ViewMut::contiguous(outputs, shape)?;
-        run.forward(&self.program, &problem, Results { outputs, states: Vec::new() }, stop)?;
+        let results = Results { outputs, states: Vec::new() };
+        run.forward(&self.program, &problem, results, &mut team, stop)?;
         self.run = Some(run);
         Ok(())
     }
@@ -151,7 +154,9 @@ impl<T: Element> Programmed<T> {
         let problem = Problem { inputs: Vec::new(), states: Vec::new(), mask, options };
         let d_outputs = View::contiguous(d_outputs, axes(rows, steps, d_outputs.len()))?;
         let seeds = Seeds { d_outputs: Some(d_outputs), d_states: Vec::new() };
-        run.backward(&self.program, &problem, &seeds, gradients, stop)
+        let threads = self.program.threads::<T>(rows, time)?.min(run.parts());
+        let mut team = Team::gather(threads);
+        run.backward(&self.program, &problem, &seeds, gradients, &mut team, stop)
     }
 }
 

@@ -1,13 +1,14 @@
 //! A program from the last step to the first: gradients.
 
-use super::forward::Problem;
+use super::forward::{Problem, Views, expect};
 use super::instruction::Home;
+use super::part::{Call, Part};
 use super::program::{Program, Section};
 use super::run::Run;
 use crate::error::{Error, Result, expect_shape};
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
-use crate::machine::threads::{Ask, Stop};
+use crate::machine::threads::{Ask, Stop, Team};
 
 /// Gradients with respect to what forward returned.
 pub struct Seeds<'a, T> {
@@ -38,7 +39,8 @@ struct Carried<T: Element> {
 }
 
 impl<T: Element> Run<T> {
-    /// Computes gradients; `problem` is forward's.
+    /// Computes gradients; `problem` is forward's. The team's threads take the parts of the batch,
+    /// then the sums.
     ///
     /// # Errors
     /// If the program has no backward pass, if a shape does not fit, if memory runs out, or if
@@ -48,33 +50,25 @@ impl<T: Element> Run<T> {
         program: &Program,
         problem: &Problem<'_, T>,
         seeds: &Seeds<'_, T>,
-        mut gradients: Gradients<'_, T>,
+        gradients: Gradients<'_, T>,
+        team: &mut Team,
         stop: Ask<'_>,
     ) -> Result<()> {
         self.check_back(program, problem, seeds, &gradients)?;
         let stop = Stop::new(stop);
         self.pack(program, true)?;
         self.clear_sums(program);
-        let size = program.ends().states.iter().map(|state| program.width_of(state.before)).sum();
-        let mut carried = Carried {
-            repeated: Buffer::zeroed(self.group * program.width_of(program.ends().output))?,
-            states: Buffer::zeroed(self.group * size)?,
-            size,
-        };
-        for first in (0..self.batch).step_by(self.group) {
-            let rows = (first, self.group.min(self.batch - first));
-            self.begin(program, problem, seeds, rows, &mut carried);
-            for n in (0..self.time).rev() {
-                stop.poll(0)?;
-                self.step_back(program, problem, seeds, n, rows, &mut carried)?;
-            }
-            self.end(program, problem, rows, &carried, &mut gradients);
-        }
+        let Gradients { inputs, states, mut weights } = gradients;
+        let (count, time) = (inputs.len(), self.time);
+        let mut arrays = inputs.into_iter().chain(states.into_iter().map(Some));
+        self.each_part(&mut arrays, team, &|fixed, part, arrays, worker| {
+            let call = Call { program, fixed, problem, time, stop: &stop, worker };
+            part.backward(&call, seeds, arrays.split_at_mut(count))
+        })?;
+        self.sum(program, team, &stop)?;
         stop.poll(0)?;
-        self.execute(program, Section::Sums, 0, self.batch * self.time)?;
-        stop.poll(0)?;
-        self.execute(program, Section::StaticBack, 0, 1)?;
-        self.give(program, problem, &mut gradients);
+        self.execute(program, Section::StaticBack);
+        self.give(program, &mut weights);
         Ok(())
     }
 
@@ -97,22 +91,18 @@ impl<T: Element> Run<T> {
             ));
         }
         let steps = if problem.options.return_sequences { self.time } else { 1 };
-        let size = program.width_of(ends.output);
+        let shape = |register: usize, steps: usize| [batch, steps, program.width_of(register)];
         if let Some(view) = &seeds.d_outputs {
-            expect_shape("d_outputs", [batch, steps, size], view.shape())?;
+            expect_shape("d_outputs", shape(ends.output, steps), view.shape())?;
         }
-        for (view, state) in seeds.d_states.iter().zip(&ends.states) {
-            if let Some(view) = view {
-                expect_shape("d_states", [batch, 1, program.width_of(state.before)], view.shape())?;
-            }
-        }
-        for (view, &register) in gradients.inputs.iter().zip(&ends.inputs) {
-            let Some(view) = view else { continue };
-            expect_shape("d_inputs", [batch, self.time, program.width_of(register)], view.shape())?;
-        }
-        for (view, state) in gradients.states.iter().zip(&ends.states) {
-            expect_shape("d_states", [batch, 1, program.width_of(state.before)], view.shape())?;
-        }
+        let befores = || ends.states.iter().map(|state| shape(state.before, 1));
+        let given = befores().zip(&seeds.d_states);
+        expect("d_states", &mut given.filter_map(|(of, view)| Some((of, view.as_ref()?.shape()))))?;
+        let wanted = ends.inputs.iter().zip(&gradients.inputs);
+        let mut wanted =
+            wanted.filter_map(|(&of, view)| Some((shape(of, self.time), view.as_ref()?.shape())));
+        expect("d_inputs", &mut wanted)?;
+        expect("d_states", &mut befores().zip(gradients.states.iter().map(ViewMut::shape)))?;
         for (array, &register) in gradients.weights.iter().zip(&ends.weights) {
             let received = array.as_ref().map_or(program.width_of(register), |array| array.len());
             if received != program.width_of(register) {
@@ -128,23 +118,72 @@ impl<T: Element> Run<T> {
         for instruction in program.sections[Section::StepBack as usize..].iter().flatten() {
             let dest = instruction.dest();
             if program.registers[dest].home == Home::Static {
-                self.registers[dest].fill(T::ZERO);
+                self.fixed.registers[dest].fill(T::ZERO);
             }
         }
+    }
+
+    /// Writes the gradients with respect to weights to where they are wanted.
+    fn give(&self, program: &Program, weights: &mut [Option<&mut [T]>]) {
+        for (array, register) in weights.iter_mut().zip(&program.ends().d_weights) {
+            let Some(array) = array else { continue };
+            match register {
+                Some(register) => {
+                    let size = array.len();
+                    array.copy_from_slice(&self.fixed.registers[*register][..size]);
+                }
+                None => array.fill(T::ZERO),
+            }
+        }
+    }
+}
+
+/// A part's gradients with respect to inputs, and to initial states.
+type Wanted<'a, 'b, T> = (&'a mut Views<'b, T>, &'a mut Views<'b, T>);
+
+impl<T: Element> Part<T> {
+    fn backward(
+        &mut self,
+        call: &Call<'_, '_, T>,
+        seeds: &Seeds<'_, T>,
+        (inputs, states): Wanted<'_, '_, T>,
+    ) -> Result<()> {
+        let Call { program, time, .. } = *call;
+        let size = program.ends().states.iter().map(|state| program.width_of(state.before)).sum();
+        let mut carried = Carried {
+            repeated: Buffer::zeroed(self.group * program.width_of(program.ends().output))?,
+            states: Buffer::zeroed(self.group * size)?,
+            size,
+        };
+        self.clear_sums();
+        for first in (0..self.rows).step_by(self.group) {
+            let rows = (first, self.group.min(self.rows - first));
+            self.clear_rows(program);
+            self.begin(call, seeds, rows, &mut carried);
+            for n in (0..time).rev() {
+                call.stop.poll(call.worker)?;
+                self.step_back(call, seeds, n, rows, &mut carried);
+            }
+            self.add_rows(program, rows);
+            self.end(call, rows, &carried, states);
+        }
+        self.give_inputs(call, inputs);
+        Ok(())
     }
 
     /// The gradients after the last step.
     fn begin(
         &mut self,
-        program: &Program,
-        problem: &Problem<'_, T>,
+        call: &Call<'_, '_, T>,
         seeds: &Seeds<'_, T>,
         (first, rows): (usize, usize),
         carried: &mut Carried<T>,
     ) {
+        let Call { program, problem, .. } = *call;
+        let first = self.first + first;
         for (n, state) in program.ends().states.iter().enumerate() {
             let Some(register) = state.d_after else { continue };
-            let (_, stride) = Self::place(program, register, 0);
+            let (_, stride) = program.place(register, 0);
             let given = seeds.d_states.get(n).and_then(Option::as_ref);
             let size = program.width_of(register);
             for (row, to) in
@@ -167,27 +206,27 @@ impl<T: Element> Run<T> {
 
     fn step_back(
         &mut self,
-        program: &Program,
-        problem: &Problem<'_, T>,
+        call: &Call<'_, '_, T>,
         seeds: &Seeds<'_, T>,
         n: usize,
         (first, rows): (usize, usize),
         carried: &mut Carried<T>,
-    ) -> Result<()> {
+    ) {
+        let Call { program, problem, time, .. } = *call;
         let ends = program.ends();
-        let step = problem.step(n, self.time);
+        let step = problem.step(n, time);
         let d_outputs = seeds.d_outputs.as_ref().filter(|_| problem.options.return_sequences);
-        let time = self.time;
-        let real = |row| problem.is_real(first + row, step, time);
+        let of_batch = self.first + first;
+        let real = |row| problem.is_real(of_batch + row, step, time);
         if let Some(register) = ends.d_output {
             let size = program.width_of(register);
-            let (_, stride) = Self::place(program, register, 0);
+            let (_, stride) = program.place(register, 0);
             let repeated = carried.repeated.chunks_exact_mut(size);
             let to = self.registers[register].chunks_exact_mut(stride);
             for (row, (repeated, to)) in repeated.zip(to).take(rows).enumerate() {
                 let to = &mut to[..size];
                 if let Some(view) = d_outputs {
-                    for (sum, &d) in repeated.iter_mut().zip(view.row(first + row, n)) {
+                    for (sum, &d) in repeated.iter_mut().zip(view.row(of_batch + row, n)) {
                         *sum = *sum + d;
                     }
                 }
@@ -205,9 +244,9 @@ impl<T: Element> Run<T> {
         if problem.mask.is_some() {
             self.hold(program, rows, &real, carried);
         }
-        self.execute(program, Section::StepBack, n * self.batch + first, rows)?;
-        self.carry_back(program, n * self.batch + first, rows, carried, problem.mask.is_some());
-        Ok(())
+        let at = n * self.rows + first;
+        self.execute(call, Section::StepBack, at, rows);
+        self.carry_back(program, at, rows, carried, problem.mask.is_some());
     }
 
     /// Sets the states' gradients aside at a step that is masked.
@@ -222,7 +261,7 @@ impl<T: Element> Run<T> {
         let mut from = 0;
         for state in &program.ends().states {
             let Some(register) = state.d_after else { continue };
-            let (_, stride) = Self::place(program, register, 0);
+            let (_, stride) = program.place(register, 0);
             let size = program.width_of(register);
             for row in (0..rows).filter(|&row| !real(row)) {
                 let own = &mut self.registers[register][row * stride..][..size];
@@ -245,14 +284,14 @@ impl<T: Element> Run<T> {
         let mut from = 0;
         for state in &program.ends().states {
             let Some(register) = state.d_after else { continue };
-            let (_, stride) = Self::place(program, register, 0);
+            let (_, stride) = program.place(register, 0);
             let size = program.width_of(register);
             let mut next = std::mem::take(&mut self.registers[register]);
             for row in 0..rows {
                 let next = &mut next[row * stride..][..size];
                 match state.d_before {
                     Some(before) => {
-                        let (base, stride) = Self::place(program, before, at);
+                        let (base, stride) = program.place(before, at);
                         let before = &self.registers[before][base + row * stride..];
                         next.copy_from_slice(&before[..size]);
                     }
@@ -273,17 +312,17 @@ impl<T: Element> Run<T> {
     /// The gradients with respect to the initial states.
     fn end(
         &mut self,
-        program: &Program,
-        problem: &Problem<'_, T>,
+        call: &Call<'_, '_, T>,
         (first, rows): (usize, usize),
         carried: &Carried<T>,
-        gradients: &mut Gradients<'_, T>,
+        states: &mut Views<'_, T>,
     ) {
+        let Call { program, problem, .. } = *call;
         let ends = program.ends();
         let zeroed = problem.options.zero_output || problem.mask.is_none();
-        for (n, (view, state)) in gradients.states.iter_mut().zip(&ends.states).enumerate() {
+        for (n, (view, state)) in states.iter_mut().flatten().zip(&ends.states).enumerate() {
             let Some(register) = state.d_after else { continue };
-            let (_, stride) = Self::place(program, register, 0);
+            let (_, stride) = program.place(register, 0);
             for row in 0..rows {
                 let to = view.row(first + row, 0);
                 let size = to.len();
@@ -297,33 +336,23 @@ impl<T: Element> Run<T> {
         }
     }
 
-    /// Writes the gradients with respect to inputs and weights to where they are wanted.
-    fn give(&self, program: &Program, problem: &Problem<'_, T>, gradients: &mut Gradients<'_, T>) {
-        let ends = program.ends();
-        for (view, register) in gradients.inputs.iter_mut().zip(&ends.d_inputs) {
+    /// Writes the gradients with respect to inputs to where they are wanted.
+    fn give_inputs(&self, call: &Call<'_, '_, T>, inputs: &mut Views<'_, T>) {
+        let Call { program, problem, time, .. } = *call;
+        for (view, register) in inputs.iter_mut().zip(&program.ends().d_inputs) {
             let Some(view) = view else { continue };
-            for n in 0..self.time {
-                let step = problem.step(n, self.time);
-                for row in 0..self.batch {
+            for n in 0..time {
+                let step = problem.step(n, time);
+                for row in 0..self.rows {
                     let to = view.row(row, step);
-                    let Some(register) = register.filter(|_| problem.is_real(row, step, self.time))
-                    else {
+                    let real = problem.is_real(self.first + row, step, time);
+                    let Some(register) = register.filter(|_| real) else {
                         to.fill(T::ZERO);
                         continue;
                     };
-                    let (base, _) = Self::place(program, register, n * self.batch + row);
+                    let (base, _) = program.place(register, n * self.rows + row);
                     to.copy_from_slice(&self.registers[register][base..][..to.len()]);
                 }
-            }
-        }
-        for (array, register) in gradients.weights.iter_mut().zip(&ends.d_weights) {
-            let Some(array) = array else { continue };
-            match register {
-                Some(register) => {
-                    let size = array.len();
-                    array.copy_from_slice(&self.registers[*register][..size]);
-                }
-                None => array.fill(T::ZERO),
             }
         }
     }

@@ -1,12 +1,13 @@
 //! A program from the first step to the last.
 
 use super::instruction::Home;
+use super::part::{Call, Part};
 use super::program::{Program, Section};
 use super::run::Run;
 use crate::error::{Error, Result, expect_shape};
 use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::Element;
-use crate::machine::threads::{Ask, Stop};
+use crate::machine::threads::{Ask, Stop, Team};
 
 /// How steps are taken.
 #[derive(Clone, Copy, Debug)]
@@ -75,25 +76,21 @@ impl<T: Element> Run<T> {
                 return Err(Error::value(argument, format!("{expected} arrays"), received));
             }
         }
-        for (view, &register) in problem.inputs.iter().zip(&ends.inputs) {
-            expect_shape("inputs", [batch, time, program.width_of(register)], view.shape())?;
-        }
-        for (view, state) in problem.states.iter().zip(&ends.states) {
-            expect_shape("states", [batch, 1, program.width_of(state.before)], view.shape())?;
-        }
+        let inputs = problem.inputs.iter().map(View::shape).zip(&ends.inputs);
+        let shape = |register: usize, steps: usize| [batch, steps, program.width_of(register)];
+        expect("inputs", &mut inputs.map(|(found, &of)| (shape(of, time), found)))?;
+        let befores = || ends.states.iter().map(|state| shape(state.before, 1));
+        expect("states", &mut befores().zip(problem.states.iter().map(View::shape)))?;
         if let Some(mask) = problem.mask.filter(|mask| mask.len() != batch * time) {
             return Err(Error::shape("mask", [batch, time], [mask.len()]));
         }
         let steps = if problem.options.return_sequences { time } else { 1 };
-        let size = program.width_of(ends.output);
-        expect_shape("outputs", [batch, steps, size], results.outputs.shape())?;
-        for (view, state) in results.states.iter().zip(&ends.states) {
-            expect_shape("states", [batch, 1, program.width_of(state.before)], view.shape())?;
-        }
-        Ok(())
+        expect_shape("outputs", shape(ends.output, steps), results.outputs.shape())?;
+        expect("states", &mut befores().zip(results.states.iter().map(ViewMut::shape)))
     }
 
-    /// Computes outputs and final states, with the weights that were taken.
+    /// Computes outputs and final states, with the weights that were taken; the team's threads take
+    /// the parts of the batch.
     ///
     /// # Errors
     /// If no weights were taken, if a shape does not fit, if memory runs out, or if `stop` said so.
@@ -101,37 +98,63 @@ impl<T: Element> Run<T> {
         &mut self,
         program: &Program,
         problem: &Problem<'_, T>,
-        mut results: Results<'_, T>,
+        results: Results<'_, T>,
+        team: &mut Team,
         stop: Ask<'_>,
     ) -> Result<()> {
         self.check(program, problem, &results)?;
-        let stop = Stop::new(stop);
-        self.take_inputs(program, problem);
-        let size = program.width_of(program.ends().output);
+        let mut arrays = std::iter::once(results.outputs).chain(results.states).map(Some);
+        let (stop, time) = (Stop::new(stop), self.time);
+        self.each_part(&mut arrays, team, &|fixed, part, results, worker| {
+            let call = Call { program, fixed, problem, time, stop: &stop, worker };
+            part.forward(&call, results)
+        })
+    }
+}
+
+/// Fails unless arrays have the shapes that they must have: pairs of these and theirs.
+pub(super) fn expect(
+    argument: &'static str,
+    shapes: &mut dyn Iterator<Item = ([usize; 3], [usize; 3])>,
+) -> Result<()> {
+    for (expected, received) in shapes {
+        expect_shape(argument, expected, received)?;
+    }
+    Ok(())
+}
+
+/// A part's rows of some arrays: of the outputs and the final states, in this order.
+pub(super) type Views<'a, T> = [Option<ViewMut<'a, T>>];
+
+impl<T: Element> Part<T> {
+    fn forward(&mut self, call: &Call<'_, '_, T>, results: &mut Views<'_, T>) -> Result<()> {
+        self.take_inputs(call);
+        let size = call.program.width_of(call.program.ends().output);
         let mut last = Buffer::zeroed(self.group * size)?;
-        for first in (0..self.batch).step_by(self.group) {
-            let rows = self.group.min(self.batch - first);
-            self.start(program, problem, (first, rows), &mut last);
-            self.execute(program, Section::Begin, first, rows)?;
-            for n in 0..self.time {
-                stop.poll(0)?;
-                self.step(program, problem, n, (first, rows), &mut last, &mut results)?;
+        for first in (0..self.rows).step_by(self.group) {
+            let rows = self.group.min(self.rows - first);
+            self.start(call, (first, rows), &mut last);
+            self.execute(call, Section::Begin, first, rows);
+            for n in 0..call.time {
+                call.stop.poll(call.worker)?;
+                self.step(call, n, (first, rows), &mut last, results);
             }
-            self.finish(program, (first, rows), &last, problem, &mut results);
+            self.finish(call, (first, rows), &last, results);
         }
         Ok(())
     }
 
     /// Inputs step after step in processing order; what stands at a masked step is not data.
-    fn take_inputs(&mut self, program: &Program, problem: &Problem<'_, T>) {
+    fn take_inputs(&mut self, call: &Call<'_, '_, T>) {
+        let Call { program, problem, time, .. } = *call;
         for (view, &register) in problem.inputs.iter().zip(&program.ends().inputs) {
             let size = program.width_of(register);
             let stride = program.registers[register].stride();
             let mut to = self.registers[register].chunks_exact_mut(stride);
-            for n in 0..self.time {
-                let step = problem.step(n, self.time);
-                for (row, to) in (0..self.batch).zip(&mut to) {
-                    if problem.is_real(row, step, self.time) {
+            for n in 0..time {
+                let step = problem.step(n, time);
+                for (row, to) in (self.first..self.first + self.rows).zip(&mut to) {
+                    if problem.is_real(row, step, time) {
                         to[..size].copy_from_slice(view.row(row, step));
                     } else {
                         to[..size].fill(T::ZERO);
@@ -142,21 +165,16 @@ impl<T: Element> Run<T> {
     }
 
     /// The states before the first step, and the output that a masked first step repeats.
-    fn start(
-        &mut self,
-        program: &Program,
-        problem: &Problem<'_, T>,
-        (first, rows): (usize, usize),
-        last: &mut [T],
-    ) {
+    fn start(&mut self, call: &Call<'_, '_, T>, (first, rows): (usize, usize), last: &mut [T]) {
+        let Call { program, problem, .. } = *call;
         let ends = program.ends();
         for (n, state) in ends.states.iter().enumerate() {
-            let (base, stride) = Self::place(program, state.before, first);
+            let (base, stride) = program.place(state.before, first);
             let size = program.width_of(state.before);
             for row in 0..rows {
                 let to = &mut self.registers[state.before][base + row * stride..][..size];
                 match problem.states.get(n) {
-                    Some(view) => to.copy_from_slice(view.row(first + row, 0)),
+                    Some(view) => to.copy_from_slice(view.row(self.first + first + row, 0)),
                     None => to.fill(T::ZERO),
                 }
             }
@@ -167,60 +185,60 @@ impl<T: Element> Run<T> {
         if let Some(state) = repeated.and_then(|state| problem.states.get(state)) {
             let size = program.width_of(ends.output);
             for (row, last) in last.chunks_exact_mut(size).take(rows).enumerate() {
-                last.copy_from_slice(state.row(first + row, 0));
+                last.copy_from_slice(state.row(self.first + first + row, 0));
             }
         }
     }
 
     fn step(
         &mut self,
-        program: &Program,
-        problem: &Problem<'_, T>,
+        call: &Call<'_, '_, T>,
         n: usize,
         (first, rows): (usize, usize),
         last: &mut [T],
-        results: &mut Results<'_, T>,
-    ) -> Result<()> {
-        let at = n * self.batch + first;
-        self.execute(program, Section::Step, at, rows)?;
-        let step = problem.step(n, self.time);
+        results: &mut Views<'_, T>,
+    ) {
+        let Call { program, problem, time, .. } = *call;
+        let at = n * self.rows + first;
+        self.execute(call, Section::Step, at, rows);
+        let step = problem.step(n, time);
         let ends = program.ends();
         let size = program.width_of(ends.output);
-        let (base, stride) = Self::place(program, ends.output, at);
+        let (base, stride) = program.place(ends.output, at);
         let output = &self.registers[ends.output][base..];
+        let mut outputs = results[0].as_mut().filter(|_| problem.options.return_sequences);
         for (row, last) in last.chunks_exact_mut(size).take(rows).enumerate() {
-            if problem.is_real(first + row, step, self.time) {
+            if problem.is_real(self.first + first + row, step, time) {
                 last.copy_from_slice(&output[row * stride..][..size]);
             } else if problem.options.zero_output {
                 last.fill(T::ZERO);
             }
-            if problem.options.return_sequences {
-                results.outputs.row(first + row, n).copy_from_slice(last);
+            if let Some(outputs) = &mut outputs {
+                outputs.row(first + row, n).copy_from_slice(last);
             }
         }
-        self.carry(program, problem, at, (first, rows), step);
-        Ok(())
+        self.carry(call, at, (first, rows), step);
     }
 
     /// The states after a step become those before the next; at a masked step they stay.
     fn carry(
         &mut self,
-        program: &Program,
-        problem: &Problem<'_, T>,
+        call: &Call<'_, '_, T>,
         at: usize,
         (first, rows): (usize, usize),
         step: usize,
     ) {
+        let Call { program, problem, time, .. } = *call;
         for state in program.ends().states.iter().filter(|state| !program.stays(state)) {
             let size = program.width_of(state.before);
-            let (from, stride) = Self::place(program, state.after, at);
-            let (base, own) = Self::place(program, state.before, at);
+            let (from, stride) = program.place(state.after, at);
+            let (base, own) = program.place(state.before, at);
             let kept = program.registers[state.before].home == Home::State;
-            let next = if kept { base + self.batch * own } else { base };
+            let next = if kept { base + self.rows * own } else { base };
             let mut before = std::mem::take(&mut self.registers[state.before]);
             let after = &self.registers[state.after][from..];
             for row in 0..rows {
-                if problem.is_real(first + row, step, self.time) {
+                if problem.is_real(self.first + first + row, step, time) {
                     let after = &after[row * stride..][..size];
                     before[next + row * own..][..size].copy_from_slice(after);
                 } else if kept {
@@ -234,22 +252,23 @@ impl<T: Element> Run<T> {
 
     fn finish(
         &self,
-        program: &Program,
+        call: &Call<'_, '_, T>,
         (first, rows): (usize, usize),
         last: &[T],
-        problem: &Problem<'_, T>,
-        results: &mut Results<'_, T>,
+        results: &mut Views<'_, T>,
     ) {
+        let Call { program, problem, time, .. } = *call;
         let ends = program.ends();
-        if !problem.options.return_sequences {
+        let (outputs, states) = results.split_at_mut(1);
+        let outputs = outputs.iter_mut().flatten();
+        for outputs in outputs.filter(|_| !problem.options.return_sequences) {
             let size = program.width_of(ends.output);
             for (row, last) in last.chunks_exact(size).take(rows).enumerate() {
-                results.outputs.row(first + row, 0).copy_from_slice(last);
+                outputs.row(first + row, 0).copy_from_slice(last);
             }
         }
-        for (view, state) in results.states.iter_mut().zip(&ends.states) {
-            let at = self.time * self.batch + first;
-            let (base, stride) = Self::place(program, state.before, at);
+        for (view, state) in states.iter_mut().flatten().zip(&ends.states) {
+            let (base, stride) = program.place(state.before, time * self.rows + first);
             for row in 0..rows {
                 let to = view.row(first + row, 0);
                 let from = &self.registers[state.before][base + row * stride..];

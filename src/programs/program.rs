@@ -4,7 +4,7 @@ use super::elementwise::Op;
 use super::instruction::{Home, Instruction, Operand, Register};
 use crate::error::{Error, Result};
 use crate::machine::lists;
-use crate::machine::simd::Level;
+use crate::machine::simd::{Level, MAX_LANES};
 
 /// The most elements of a register's row.
 const MAX_WIDTH: usize = 1 << 26;
@@ -31,6 +31,7 @@ pub const SECTIONS: usize = 6;
 
 const STATIC: usize = Section::Static as usize;
 const BEGIN: usize = Section::Begin as usize;
+const STEP: usize = Section::Step as usize;
 const STEP_BACK: usize = Section::StepBack as usize;
 const SUMS: usize = Section::Sums as usize;
 const STATIC_BACK: usize = Section::StaticBack as usize;
@@ -77,6 +78,12 @@ pub struct Program {
     pub(super) ends: Ends,
     /// The matrices of products: register, depth and columns of the product, whether transposed.
     pub(super) matrices: Vec<(usize, [usize; 2], bool)>,
+    /// The registers to which steps back add sums over rows.
+    pub(super) summed: Vec<usize>,
+    /// Elements that a product of a row needs besides its registers, at most.
+    pub(super) scratch: usize,
+    /// Multiply-adds of a row and step, forward and back, and what takes as long.
+    pub(super) work: usize,
 }
 
 impl Program {
@@ -91,7 +98,9 @@ impl Program {
         ends: Ends,
     ) -> Result<Self> {
         let level = level.map_or_else(Level::current, Ok)?;
-        let mut made = Self { level, registers, sections, ends, matrices: Vec::new() };
+        let (matrices, summed) = (Vec::new(), Vec::new());
+        let (scratch, work) = (0, 0);
+        let mut made = Self { level, registers, sections, ends, matrices, summed, scratch, work };
         for register in &made.registers {
             if register.width == 0 || register.width > MAX_WIDTH {
                 let expected = format!("widths from 1 to {MAX_WIDTH}");
@@ -106,20 +115,35 @@ impl Program {
                         "instructions on existing registers of matching homes and widths";
                     Error::value("sections", expected, instruction)
                 })?;
-                made.note_matrix(&instruction)?;
+                made.note(number, &instruction)?;
             }
         }
         made.check_ends()?;
         Ok(made)
     }
 
-    fn note_matrix(&mut self, instruction: &Instruction) -> Result<()> {
-        if let Instruction::Product { matrix: (register, transposed), shape, .. } = *instruction
-            && self.matrix(register, transposed).is_none()
-        {
-            lists::push(&mut self.matrices, (register, [shape[1], shape[2]], transposed))?;
+    /// Notes what calls need to know of an instruction.
+    fn note(&mut self, section: usize, instruction: &Instruction) -> Result<()> {
+        if (STEP..=SUMS).contains(&section) {
+            self.work = self.work.saturating_add(instruction.work());
         }
-        Ok(())
+        match *instruction {
+            Instruction::SumRows { dest, .. }
+                if section == STEP_BACK && !self.summed.contains(&dest) =>
+            {
+                lists::push(&mut self.summed, dest)
+            }
+            Instruction::Product { matrix: (register, transposed), shape, .. } => {
+                let [rows, depth, columns] = shape;
+                let padded = columns.next_multiple_of(MAX_LANES).checked_mul(rows);
+                self.scratch = self.scratch.max(padded.ok_or(Error::Memory(usize::MAX))?);
+                if self.matrix(register, transposed).is_none() {
+                    lists::push(&mut self.matrices, (register, [depth, columns], transposed))?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The number of a product's matrix.
@@ -303,6 +327,16 @@ impl Program {
                     && *counts == [1, 1, self.width(state.before)])
         };
         self.home(state.before) == Some(Home::Local) && self.sections[BEGIN].iter().any(is_copy)
+    }
+
+    /// Where some rows of a register begin, and the elements between two of them.
+    pub(super) fn place(&self, register: usize, first: usize) -> (usize, usize) {
+        let register = self.registers[register];
+        match register.home {
+            Home::Static => (0, 0),
+            Home::Series | Home::State => (first * register.stride(), register.stride()),
+            Home::Local => (0, register.stride()),
+        }
     }
 
     /// Whether it has a backward pass.

@@ -11,6 +11,7 @@ use super::arrays::{Axes, Flat, Held, New, Number, flat, hold};
 use super::guard::{caught, detached};
 use crate::error::Error;
 use crate::machine::simd::Element;
+use crate::machine::threads::Team;
 use crate::programs::{
     self, Ends, Gradients, Home, Instruction, Join, Op, Operand, Options, Problem, Register,
     Results, Run, Seeds, State,
@@ -298,7 +299,8 @@ fn forward<T: Number>(
     let problem = given.problem();
     let weights: Vec<_> = given.weights.iter().map(Flat::elements).collect();
     let run = detached(py, |stop| {
-        let mut run = Run::new(program, batch, time)?;
+        let mut team = Team::gather(program.threads::<T>(batch, time)?);
+        let mut run = Run::new(program, batch, time, team.size())?;
         run.take(program, &weights)?;
         let steps = if sequences { time } else { 1 };
         let views = states.iter_mut().zip(&sizes);
@@ -307,7 +309,7 @@ fn forward<T: Number>(
             outputs: outputs.view([batch, steps, size])?,
             states: views.collect::<crate::error::Result<_>>()?,
         };
-        run.forward(program, &problem, results, stop)?;
+        run.forward(program, &problem, results, &mut team, stop)?;
         Ok(run)
     })?;
     drop((problem, weights));
@@ -383,7 +385,8 @@ fn backward<T: Number>(
             weights: weights.iter_mut().map(|d| d.as_mut().map(New::elements)).collect(),
         };
         let mut run = both.run.lock().unwrap_or_else(PoisonError::into_inner);
-        run.backward(program, &problem, &seeds, gradients, stop)
+        let threads = program.threads::<T>(batch, time)?.min(run.parts());
+        run.backward(program, &problem, &seeds, gradients, &mut Team::gather(threads), stop)
     })?;
     let finished = |arrays: Vec<New<T>>| PyTuple::new(py, arrays.into_iter().map(New::finish));
     let inputs = if inputs_need_gradient { Some(finished(inputs)?.unbind()) } else { None };

@@ -11,10 +11,12 @@ def test_a_sum_that_is_used_twice_is_computed_once(monkeypatch):
     assert names(sections[STEP]).count("sum") == 4
 
 
-def test_gradients_of_biases_are_summed_at_each_step(monkeypatch):
+def test_sums_wait_for_the_steps_where_their_terms_are_kept(monkeypatch):
     _, sections = recorded(monkeypatch, LongCell(5))
-    assert "sum_rows" in names(sections[BACK])
-    assert set(names(sections[SUMS])) == {"outer"}
+    assert "sum_rows" not in names(sections[BACK])
+    assert names(sections[SUMS]).count("sum_rows") == 1  # of the bias
+    _, sections = recorded(monkeypatch, NormalizedLongCell(5))
+    assert "sum_rows" in names(sections[BACK])  # of the scales, whose terms are computed for them
 
 
 class ScaledCell(Written):

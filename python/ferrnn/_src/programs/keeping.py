@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
-from ferrnn._src.programs.instructions import Map
-from ferrnn._src.programs.recorder import BACK, FIXED, STEP, Recorder
+from ferrnn._src.programs.instructions import Instruction, Map, SumRows
+from ferrnn._src.programs.recorder import BACK, FIXED, STEP, SUMS, Recorder
 
 # What costs less to compute than to keep: a value for each step and row leaves the caches.
 _CHEAP = ("copy", "negative", "add", "subtract", "multiply")
@@ -29,6 +30,16 @@ def homes_of(recorder: Recorder, ends: set[int], states: set[int], *, goes_back:
         else:
             homes.append("series" if register in ends or len(sections) > 1 else "local")
     return homes
+
+
+def sum_last(recorder: Recorder, homes: Sequence[str]) -> None:
+    """Sums over rows wait for those over steps, where what they read is kept for each step."""
+    steps: list[Instruction] = []
+    sums = recorder.sections[SUMS]
+    for each in recorder.sections[BACK[STEP]]:
+        waits = isinstance(each, SumRows) and homes[each.source] == "series"
+        (sums if waits else steps).append(each)
+    recorder.sections[BACK[STEP]] = steps
 
 
 def recompute(recorder: Recorder, given: set[int]) -> None:

@@ -15,7 +15,7 @@ from ferrnn._src.programs import convolving, elementwise, layers, products, shap
 from ferrnn._src.programs.adjoints import Adjoints
 from ferrnn._src.programs.hoisting import hoisted
 from ferrnn._src.programs.joining import join_products
-from ferrnn._src.programs.keeping import homes_of, recompute
+from ferrnn._src.programs.keeping import homes_of, recompute, sum_last
 from ferrnn._src.programs.recorder import (
     BACK,
     SECTIONS,
@@ -214,6 +214,7 @@ def _assembled(owner: Any, traced: _Traced, shapes: Shapes) -> Lowered:
         recompute(recorder, before | inputs)
         inputs |= {register for register in ends["d_inputs"] if register is not None}
     homes = homes_of(recorder, inputs, before, goes_back=back is not None)
+    sum_last(recorder, homes)
     begin = hoisted(recorder, homes, [(s.register, a.register) for s, a in _states(traced)])
     run = SECTIONS if back is not None else _FORWARD
     sections = [

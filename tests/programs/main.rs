@@ -2,16 +2,16 @@
 //! gradients against central differences, at every level and in both precisions; and what is
 //! refused.
 
-use std::sync::Arc;
+mod refused;
 
 use ferrnn::error::Error;
 use ferrnn::kernels::activation::Activation;
 use ferrnn::machine::memory::{View, ViewMut};
 use ferrnn::machine::simd::{Element, Level};
-use ferrnn::models::{Of, Scores};
+use ferrnn::machine::threads::Team;
 use ferrnn::programs::{
-    Ends, Gradients, Home, Instruction, Join, Op, Operand, Options, Problem, Program, Register,
-    Results, Run, SECTIONS, Section, Seeds, State,
+    Ends, Gradients, Home, Instruction, Op, Operand, Options, Problem, Program, Register, Results,
+    Run, Section, Seeds, State,
 };
 
 const BATCH: usize = 35; // more than one group of rows, unevenly
@@ -20,11 +20,12 @@ const FEATURES: usize = 3;
 const UNITS: usize = 5;
 
 /// Chooses one of the arrays.
-type Field = fn(&mut Arrays<f64>) -> &mut Vec<f64>;
+type Field<T> = fn(&mut Arrays<T>) -> &mut Vec<T>;
 
 const STATIC: usize = Section::Static as usize;
 const BEGIN: usize = Section::Begin as usize;
 const STEP: usize = Section::Step as usize;
+const STEP_BACK: usize = Section::StepBack as usize;
 const SUMS: usize = Section::Sums as usize;
 
 fn whole(register: usize) -> Operand {
@@ -40,7 +41,8 @@ fn product(dest: usize, left: usize, shape: [usize; 3], matrix: (usize, bool)) -
     Instruction::Product { dest, left: (left, 0), shape, matrix, accumulate: false }
 }
 
-/// `h = tanh(x · kernel + h · recurrent)`, and its backward pass.
+/// `h = tanh(x · kernel + h · recurrent + bias + shift)`, and its backward pass, which sums the gradient
+/// of the bias after all steps and that of the shift step by step.
 fn cell(level: Option<Level>) -> Result<Program, Error> {
     let homes = [
         (Home::Series, FEATURES),         // 0: x
@@ -59,6 +61,13 @@ fn cell(level: Option<Level>) -> Result<Program, Error> {
         (Home::Static, FEATURES * UNITS), // 13
         (Home::Static, UNITS * UNITS),    // 14
         (Home::Series, FEATURES),         // 15: gradient of x
+        (Home::Static, UNITS),            // 16: bias
+        (Home::Static, UNITS),            // 17: its gradient
+        (Home::Static, UNITS),            // 18: shift
+        (Home::Static, UNITS),            // 19: its gradient
+        (Home::Static, UNITS),            // 20: bias + shift
+        (Home::Local, UNITS),             // 21: all of it
+        (Home::Local, UNITS),             // 22: gradient of the sums at one step
     ];
     let registers = homes.map(|(home, width)| Register { home, width }).to_vec();
     let outer = |dest, left, depth| Instruction::Outer {
@@ -68,33 +77,40 @@ fn cell(level: Option<Level>) -> Result<Program, Error> {
         shape: [1, depth, UNITS],
     };
     let sections = [
-        vec![],
+        vec![map(Op::Add, 20, [16, 18, 18])],
         vec![],
         vec![
             product(4, 0, [1, FEATURES, UNITS], (1, false)),
             product(5, 3, [1, UNITS, UNITS], (2, false)),
             map(Op::Add, 6, [4, 5, 5]),
-            map(Op::Activate(Activation::Tanh), 7, [6; 3]),
+            map(Op::Add, 21, [6, 20, 20]),
+            map(Op::Activate(Activation::Tanh), 7, [21; 3]),
         ],
         vec![
             map(Op::Add, 10, [8, 9, 9]),
             map(Op::Slope(Activation::Tanh), 11, [10, 7, 7]),
+            map(Op::Copy, 22, [11; 3]),
+            Instruction::SumRows { dest: 19, source: 22 },
             product(12, 11, [1, UNITS, UNITS], (2, true)),
             product(15, 11, [1, UNITS, FEATURES], (1, true)),
         ],
-        vec![outer(13, 0, FEATURES), outer(14, 3, UNITS)],
+        vec![
+            outer(13, 0, FEATURES),
+            outer(14, 3, UNITS),
+            Instruction::SumRows { dest: 17, source: 11 },
+        ],
         vec![],
     ];
     let state = State { before: 3, after: 7, d_after: Some(9), d_before: Some(12) };
     let ends = Ends {
         inputs: vec![0],
-        weights: vec![1, 2],
+        weights: vec![1, 2, 16, 18],
         states: vec![state],
         output: 7,
         output_state: Some(0),
         d_output: Some(8),
         d_inputs: vec![Some(15)],
-        d_weights: vec![Some(13), Some(14)],
+        d_weights: vec![Some(13), Some(14), Some(17), Some(19)],
     };
     Program::new(level, registers, sections, ends)
 }
@@ -107,7 +123,15 @@ struct Arrays<T> {
     inputs: Vec<T>,
     kernel: Vec<T>,
     recurrent: Vec<T>,
+    bias: Vec<T>,
+    shift: Vec<T>,
     state: Vec<T>,
+}
+
+impl<T> Arrays<T> {
+    fn weights(&self) -> [&[T]; 4] {
+        [&self.kernel, &self.recurrent, &self.bias, &self.shift]
+    }
 }
 
 fn arrays<T: Element>() -> Arrays<T> {
@@ -115,9 +139,20 @@ fn arrays<T: Element>() -> Arrays<T> {
         inputs: numbers(BATCH * TIME * FEATURES, 1),
         kernel: numbers(FEATURES * UNITS, 2),
         recurrent: numbers(UNITS * UNITS, 3),
+        bias: numbers(UNITS, 6),
+        shift: numbers(UNITS, 7),
         state: numbers(BATCH * UNITS, 4),
     }
 }
+
+const FIELDS: [Field<f64>; 6] = [
+    |a| &mut a.inputs,
+    |a| &mut a.kernel,
+    |a| &mut a.recurrent,
+    |a| &mut a.bias,
+    |a| &mut a.shift,
+    |a| &mut a.state,
+];
 
 const OPTIONS: Options =
     Options { go_backwards: false, return_sequences: true, zero_output: false };
@@ -131,15 +166,42 @@ fn problem<T: Element>(arrays: &Arrays<T>) -> Problem<'_, T> {
     }
 }
 
-/// Outputs of a program.
-fn outputs<T: Element>(program: &Program, arrays: &Arrays<T>) -> (Run<T>, Vec<T>) {
-    let mut run = Run::new(program, BATCH, TIME).unwrap();
-    run.take(program, &[&arrays.kernel, &arrays.recurrent]).unwrap();
+/// Outputs of a program, cut into parts for as many threads.
+fn outputs<T: Element>(program: &Program, arrays: &Arrays<T>, parts: usize) -> (Run<T>, Vec<T>) {
+    let mut run = Run::new(program, BATCH, TIME, parts).unwrap();
+    assert_eq!(run.parts(), parts);
+    run.take(program, &arrays.weights()).unwrap();
     let mut outputs = vec![T::ZERO; BATCH * TIME * UNITS];
     let view = ViewMut::contiguous(&mut outputs, [BATCH, TIME, UNITS]).unwrap();
     let results = Results { outputs: view, states: vec![] };
-    run.forward(program, &problem(arrays), results, &|| false).unwrap();
+    let team = &mut Team::gather(parts);
+    run.forward(program, &problem(arrays), results, team, &|| false).unwrap();
     (run, outputs)
+}
+
+/// Gradients after that.
+fn gradients<T: Element>(program: &Program, given: &Arrays<T>, run: &mut Run<T>) -> Arrays<T> {
+    let d_outputs: Vec<T> = numbers(BATCH * TIME * UNITS, 5);
+    let mut found = arrays();
+    let seeds = Seeds {
+        d_outputs: Some(View::contiguous(&d_outputs, [BATCH, TIME, UNITS]).unwrap()),
+        d_states: vec![None],
+    };
+    let gradients = Gradients {
+        inputs: vec![Some(
+            ViewMut::contiguous(&mut found.inputs, [BATCH, TIME, FEATURES]).unwrap(),
+        )],
+        states: vec![ViewMut::contiguous(&mut found.state, [BATCH, 1, UNITS]).unwrap()],
+        weights: vec![
+            Some(&mut found.kernel),
+            Some(&mut found.recurrent),
+            Some(&mut found.bias),
+            Some(&mut found.shift),
+        ],
+    };
+    let team = &mut Team::gather(run.parts());
+    run.backward(program, &problem(given), &seeds, gradients, team, &|| false).unwrap();
+    found
 }
 
 fn wide<T: Element>(value: T) -> f64 {
@@ -153,7 +215,7 @@ fn naive<T: Element>(arrays: &Arrays<T>) -> Vec<f64> {
         let mut h: Vec<f64> = (0..UNITS).map(|u| wide(arrays.state[row * UNITS + u])).collect();
         for t in 0..TIME {
             let next = |u: usize| {
-                let mut sum = 0.0;
+                let mut sum = wide(arrays.bias[u]) + wide(arrays.shift[u]);
                 for f in 0..FEATURES {
                     let x = wide(arrays.inputs[(row * TIME + t) * FEATURES + f]);
                     sum += x * wide(arrays.kernel[f * UNITS + u]);
@@ -175,7 +237,7 @@ fn forward_is_naive<T: Element>(tolerance: f64) {
     let arrays = arrays::<T>();
     let expected = naive(&arrays);
     for level in Level::all() {
-        let (_, outputs) = outputs(&cell(Some(level)).unwrap(), &arrays);
+        let (_, outputs) = outputs(&cell(Some(level)).unwrap(), &arrays, 1);
         for (ours, theirs) in outputs.iter().zip(&expected) {
             assert!((ours.wide() - theirs).abs() < tolerance, "{}", level.name());
         }
@@ -197,23 +259,9 @@ fn gradients_match_central_differences() {
     for level in Level::all() {
         let program = cell(Some(level)).unwrap();
         let given = arrays::<f64>();
-        let (mut run, _) = outputs(&program, &given);
-        let mut found = arrays::<f64>();
-        let seeds = Seeds {
-            d_outputs: Some(View::contiguous(&d_outputs, [BATCH, TIME, UNITS]).unwrap()),
-            d_states: vec![None],
-        };
-        let gradients = Gradients {
-            inputs: vec![Some(
-                ViewMut::contiguous(&mut found.inputs, [BATCH, TIME, FEATURES]).unwrap(),
-            )],
-            states: vec![ViewMut::contiguous(&mut found.state, [BATCH, 1, UNITS]).unwrap()],
-            weights: vec![Some(&mut found.kernel), Some(&mut found.recurrent)],
-        };
-        run.backward(&program, &problem(&given), &seeds, gradients, &|| false).unwrap();
-        let fields: [Field; 4] =
-            [|a| &mut a.inputs, |a| &mut a.kernel, |a| &mut a.recurrent, |a| &mut a.state];
-        for field in fields {
+        let (mut run, _) = outputs(&program, &given, 1);
+        let mut found = gradients(&program, &given, &mut run);
+        for field in FIELDS {
             for n in [0, field(&mut found).len() / 2, field(&mut found).len() - 1] {
                 let moved = |by: f64| {
                     let mut arrays = arrays::<f64>();
@@ -229,87 +277,29 @@ fn gradients_match_central_differences() {
     }
 }
 
-/// The program with one thing changed is refused.
-fn refused(change: impl FnOnce(&mut Vec<Register>, &mut [Vec<Instruction>; SECTIONS], &mut Ends)) {
-    let registers = vec![
-        Register { home: Home::Series, width: 4 },
-        Register { home: Home::Local, width: 4 },
-        Register { home: Home::Static, width: 16 },
-        Register { home: Home::Local, width: 4 },
-    ];
-    let mut made = (
-        registers,
-        [const { Vec::new() }; SECTIONS],
-        Ends {
-            inputs: vec![0],
-            weights: vec![2],
-            states: vec![State { before: 1, after: 3, d_after: None, d_before: None }],
-            output: 3,
-            ..Ends::default()
-        },
-    );
-    change(&mut made.0, &mut made.1, &mut made.2);
-    assert!(Program::new(None, made.0, made.1, made.2).is_err());
-}
-
-fn copy(dest: Operand, source: Operand, count: usize) -> Instruction {
-    let sources = [source; 3];
-    let counts = [1, 1, count];
-    Instruction::Map { op: Op::Copy, accumulate: false, counts, dest, sources }
-}
-
-#[test]
-fn what_reaches_beyond_a_register_is_refused() {
-    let from = |register, offset| Operand { offset, ..whole(register) };
-    refused(|_, sections, _| sections[STEP] = vec![copy(whole(3), whole(0), 5)]);
-    refused(|_, sections, _| sections[STEP] = vec![copy(whole(3), from(0, 1), 4)]);
-    refused(|_, sections, _| sections[STEP] = vec![copy(from(3, usize::MAX), whole(0), 4)]);
-    refused(|_, sections, _| sections[STEP] = vec![copy(whole(9), whole(0), 4)]);
-    refused(|_, sections, _| sections[STEP] = vec![copy(whole(3), whole(3), 4)]);
-    refused(|_, sections, _| sections[STEP] = vec![copy(whole(0), whole(3), 0)]);
-    refused(|_, sections, _| sections[STEP] = vec![copy(whole(2), whole(0), 4)]);
-    refused(|_, sections, _| sections[BEGIN] = vec![copy(whole(3), whole(0), 4)]);
-    refused(|_, sections, _| sections[STATIC] = vec![copy(whole(3), whole(2), 4)]);
-    refused(|_, sections, _| sections[STEP] = vec![product(3, 0, [1, 4, 5], (2, false))]);
-    refused(|_, sections, _| sections[STEP] = vec![product(3, 0, [usize::MAX, 4, 4], (2, false))]);
-    refused(|_, sections, _| {
-        sections[STEP] = vec![Instruction::Reduce {
-            join: Join::Sum,
-            accumulate: false,
-            counts: [1, 5, 1],
-            dest: whole(3),
-            source: Operand { strides: [0, 1, 1], ..whole(0) },
-        }];
-    });
-    refused(|_, sections, _| sections[SUMS] = vec![Instruction::SumRows { dest: 2, source: 0 }]);
-    refused(|registers, _, _| registers[3].width = 0);
-    refused(|registers, _, _| registers[3].width = usize::MAX);
-    refused(|_, _, ends| ends.output = 7);
-    refused(|_, _, ends| ends.states[0].after = 1);
-    refused(|_, _, ends| ends.d_output = Some(3));
-}
-
-#[test]
-fn arrays_of_other_shapes_are_refused() {
-    let program = cell(None).unwrap();
-    let given = arrays::<f64>();
-    let mut outputs = vec![0.0; BATCH * TIME * UNITS];
-    let mut attempt = |problem: Problem<'_, f64>| {
-        let mut run = Run::new(&program, BATCH, TIME).unwrap();
-        run.take(&program, &[&given.kernel, &given.recurrent]).unwrap();
-        let view = ViewMut::contiguous(&mut outputs, [BATCH, TIME, UNITS]).unwrap();
-        run.forward(&program, &problem, Results { outputs: view, states: vec![] }, &|| false)
+fn parts_change_nothing<T: Element>() {
+    let given = arrays::<T>();
+    let bits = |values: &[T]| values.iter().map(|value| value.wide().to_bits()).collect::<Vec<_>>();
+    let all = |a: &Arrays<T>| {
+        [&a.inputs, &a.kernel, &a.recurrent, &a.bias, &a.shift, &a.state].map(|field| bits(field))
     };
-    attempt(problem(&given)).unwrap();
-    attempt(Problem { states: vec![], ..problem(&given) }).unwrap();
-    let states = problem(&given).states.repeat(2);
-    attempt(Problem { states, ..problem(&given) }).unwrap_err();
-    attempt(Problem { mask: Some(&[true]), ..problem(&given) }).unwrap_err();
-    let options = Options { return_sequences: false, ..OPTIONS };
-    attempt(Problem { options, ..problem(&given) }).unwrap_err();
-    let mut run = Run::<f64>::new(&program, BATCH, TIME).unwrap();
-    run.take(&program, &[&given.kernel[..]]).unwrap_err();
-    run.take(&program, &[&given.recurrent[..]; 2]).unwrap_err();
+    for level in Level::all() {
+        let program = cell(Some(level)).unwrap();
+        let (mut run, expected) = outputs(&program, &given, 1);
+        let expected = (bits(&expected), all(&gradients(&program, &given, &mut run)));
+        for parts in [2, 3, 7, BATCH] {
+            let (mut run, found) = outputs(&program, &given, parts);
+            assert_eq!(bits(&found), expected.0, "{parts} {}", level.name());
+            let found = all(&gradients(&program, &given, &mut run));
+            assert!(found == expected.1, "{parts} {}", level.name());
+        }
+    }
+}
+
+#[test]
+fn results_are_the_same_in_any_number_of_parts() {
+    parts_change_nothing::<f32>();
+    parts_change_nothing::<f64>();
 }
 
 #[test]
@@ -328,30 +318,20 @@ fn weights_are_taken_once_for_calls_of_all_sizes() {
         };
         let view = ViewMut::contiguous(&mut outputs, [batch, TIME, UNITS]).unwrap();
         let results = Results { outputs: view, states: vec![] };
-        run.forward(&program, &problem, results, &|| false).map(|()| outputs)
+        let team = &mut Team::gather(run.parts());
+        run.forward(&program, &problem, results, team, &|| false).map(|()| outputs)
     };
-    let expected = outputs(&program, &given).1;
-    let mut run = Run::<f64>::new(&program, 2, TIME).unwrap();
+    let expected = outputs(&program, &given, 1).1;
+    let mut run = Run::<f64>::new(&program, 2, TIME, 1).unwrap();
     forward(&mut run, 2).unwrap_err(); // there are none yet
-    run.take(&program, &[&given.kernel, &given.recurrent]).unwrap();
-    for batch in [2, BATCH, 1, BATCH] {
-        run.make_room(&program, batch, TIME).unwrap();
+    run.take(&program, &given.weights()).unwrap();
+    for (batch, parts) in [(2, 2), (BATCH, 1), (1, 3), (BATCH, 4), (BATCH, 2)] {
+        run.make_room(&program, batch, TIME, parts).unwrap();
         let found = forward(&mut run, batch).unwrap();
         assert_eq!(found, expected[..found.len()], "{batch}");
     }
-    run.take(&program, &[&given.kernel, &numbers(UNITS * UNITS, 9)[..]]).unwrap();
+    let mut other = arrays::<f64>();
+    other.recurrent = numbers(UNITS * UNITS, 9);
+    run.take(&program, &other.weights()).unwrap();
     assert_ne!(forward(&mut run, BATCH).unwrap(), expected);
-}
-
-#[test]
-fn memory_that_cannot_be_had_is_an_error() {
-    let program = cell(None).unwrap();
-    assert!(Run::<f64>::new(&program, usize::MAX, TIME).is_err());
-    assert!(Run::<f32>::new(&program, usize::MAX / 64, 4).is_err());
-}
-
-#[test]
-fn values_are_programs_of_targets_and_outputs_alone() {
-    let refused = Scores::new(Arc::new(cell(None).unwrap()), vec![vec![0.0; 15]; 2], Of::Sample);
-    assert!(matches!(refused, Err(Error::Value { argument: "program", .. })), "{refused:?}");
 }
