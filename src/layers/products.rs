@@ -111,6 +111,16 @@ pub(super) fn product<T: Element>(
     right: Matrix<'_, T>,
 ) -> Result<Scratch<T>> {
     let ([rows, depth], [_, columns]) = (left.used(), right.used());
+    if left.turned && columns < rows.min(level.lanes::<T>()) {
+        // Vectors of the product's rows would be partly empty: those of its columns are not.
+        let turned = product(level, right.transposed(), left.transposed())?;
+        let mut product = Scratch::new(level, rows, columns)?;
+        for (n, row) in product.rows().enumerate() {
+            let column = turned.out[n..].iter().step_by(turned.stride);
+            row.iter_mut().zip(column).for_each(|(to, &from)| *to = from);
+        }
+        return Ok(product);
+    }
     let mut packed = Packed::of_matrix(level, right.of, right.stride, right.shape)?;
     if right.turned {
         packed = packed.transposed(right.shape[1])?;

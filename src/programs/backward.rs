@@ -1,8 +1,8 @@
 //! A program from the last step to the first: gradients.
 
-use super::forward::{Problem, Views, expect};
 use super::instruction::Home;
 use super::part::{Call, Part};
+use super::problem::{Problem, Views, expect};
 use super::program::{Program, Section};
 use super::run::Run;
 use crate::error::{Error, Result, expect_shape};

@@ -13,6 +13,7 @@ mod elementwise;
 mod forward;
 mod instruction;
 mod part;
+mod problem;
 mod product;
 mod program;
 mod reduce;
@@ -23,8 +24,8 @@ mod work;
 
 pub use backward::{Gradients, Seeds};
 pub use elementwise::Op;
-pub use forward::{Options, Problem, Results};
 pub use instruction::{Home, Instruction, Operand, Register};
+pub use problem::{Options, Problem, Results};
 pub use program::{Ends, Program, SECTIONS, Section, State};
 pub use reduce::Join;
 pub use run::Run;

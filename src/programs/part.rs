@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::elementwise::{Map, Op, Source};
-use super::forward::Problem;
 use super::instruction::{Home, Instruction};
+use super::problem::Problem;
 use super::program::{Program, Section};
 use super::rows::{Fixed, Rows};
 use crate::error::{Error, Result};

@@ -1,8 +1,8 @@
 //! The memory of a program for one batch, between forward and backward.
 
-use super::forward::Views;
 use super::instruction::Home;
 use super::part::{Part, blocks_of, room};
+use super::problem::Views;
 use super::program::{Program, Section};
 use super::rows::{Fixed, Rows};
 use crate::error::{Error, Result};

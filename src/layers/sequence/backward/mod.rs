@@ -22,7 +22,8 @@ use crate::machine::threads::together;
 use crate::machine::threads::{Ask, Exchange, Geometry, Stop, Team, Turn};
 use inputs::Features;
 use part::{Given, PartBackward};
-use weights::{Sums, WeightGradients};
+use weights::Sums;
+use written::WeightGradients;
 
 /// See [`crate::layers::sequence::backward()`].
 pub(crate) fn backward<T: Element>(

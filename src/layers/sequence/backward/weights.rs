@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use super::left::{Source, Spec, stage};
-use super::written::{PIECE, rows_of};
+use super::written::{PIECE, Share, WeightGradients, rows_of, size};
 use crate::error::Result;
 use crate::kernels::long_product::{LongProduct, Stretch, add_stretch};
 use crate::layers::sequence::kept::History;
@@ -21,22 +21,6 @@ use crate::machine::threads::{Stop, Team};
 /// The most rows of a product, unless a step has more: each panel of the left side reads a block of
 /// the slots once more, from a near cache if these are few, however many slices there are.
 const DEPTH: usize = 256;
-
-/// Where the gradients go, in Keras' layout.
-pub(crate) struct WeightGradients<'a, T> {
-    pub(crate) kernel: &'a mut [T],
-    pub(crate) recurrent_kernel: &'a mut [T],
-    pub(crate) bias: Option<&'a mut [T]>,
-    pub(crate) projection: Option<&'a mut [T]>,
-}
-
-/// Panels of rows of one product.
-pub(super) struct Share<T: Element> {
-    pub(super) spec: Spec,
-    pub(super) panels: Range<usize>,
-    /// `[block of the part][panel][row][slot][LANES]`
-    pub(super) sums: Buffer<T>,
-}
 
 /// What one thread computes: some rows of the gradients from a group of slices, for the units of
 /// one part.
@@ -164,7 +148,9 @@ impl<'a, T: Element> Sums<'a, T> {
     ) -> Result<()> {
         let Self { weights, plan, histories, .. } = *self;
         let Task { part, shares, .. } = task;
-        shares.iter_mut().for_each(|share| share.sums.fill(T::ZERO));
+        for share in shares.iter_mut() {
+            share.sums.fill(T::ZERO);
+        }
         let blocks = plan.parts[*part].len();
         let per_row = blocks * weights.layout.slots.len() * weights.lanes();
         let rows = |&(step, n): &(usize, usize)| plan.slices[n].active(step).len();
@@ -284,15 +270,6 @@ fn specs<T: Element>(weights: &Weights<T>, history: Option<&History<'_, T>>) -> 
         push(Source::Projected, (0, 1), 0);
     }
     specs
-}
-
-/// Elements of a row of the source, without the one that stands for the bias.
-pub(super) fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
-    match spec.source {
-        Source::Inputs => weights.features,
-        Source::Outputs => weights.outputs,
-        Source::Operands | Source::Projected => weights.units,
-    }
 }
 
 /// Panels of rows of the gradient; the row after the last is the bias'.

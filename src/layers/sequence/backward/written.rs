@@ -2,16 +2,32 @@
 
 use std::ops::Range;
 
-use super::left::Source;
-use super::weights::{Share, WeightGradients, size};
+use super::left::{Source, Spec};
 use crate::error::Result;
 use crate::layers::sequence::rows::add;
 use crate::layers::sequence::weights::Weights;
 use crate::machine::lists;
+use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
 
 /// Elements that one thread writes at a time.
 pub(super) const PIECE: usize = 1 << 13;
+
+/// Where the gradients go, in Keras' layout.
+pub(crate) struct WeightGradients<'a, T> {
+    pub(crate) kernel: &'a mut [T],
+    pub(crate) recurrent_kernel: &'a mut [T],
+    pub(crate) bias: Option<&'a mut [T]>,
+    pub(crate) projection: Option<&'a mut [T]>,
+}
+
+/// Panels of rows of one product.
+pub(super) struct Share<T: Element> {
+    pub(super) spec: Spec,
+    pub(super) panels: Range<usize>,
+    /// `[block of the part][panel][row][slot][LANES]`
+    pub(super) sums: Buffer<T>,
+}
 
 /// Some rows of a gradient.
 pub(super) struct Rows<'a, T> {
@@ -120,5 +136,14 @@ impl<T: Element> Rows<'_, T> {
                 }
             }
         }
+    }
+}
+
+/// Elements of a row of the source, without the one that stands for the bias.
+pub(super) fn size<T: Element>(weights: &Weights<T>, spec: Spec) -> usize {
+    match spec.source {
+        Source::Inputs => weights.features,
+        Source::Outputs => weights.outputs,
+        Source::Operands | Source::Projected => weights.units,
     }
 }
