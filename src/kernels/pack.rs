@@ -298,6 +298,8 @@ impl<T: Element> Packed<T> {
 
 /// Multiply-adds that take as long as packing or transposing an element.
 const COST: usize = 16;
+/// Elements for which another thread may pay.
+const MANY: usize = 1 << 14;
 
 /// Fills blocks of `size` elements, on several threads if they are many: `fill` gets the number of a
 /// block and the elements of this and perhaps some more.
@@ -306,8 +308,9 @@ fn fill_blocks<T: Element>(
     size: usize,
     fill: impl Fn(usize, &mut [T]) + Sync,
 ) -> Result<()> {
-    let threads = threads::worth(data.len().saturating_mul(COST))?;
-    if threads == 1 || data.len() == size {
+    let many = data.len() >= MANY && data.len() > size;
+    let threads = if many { threads::worth(data.len().saturating_mul(COST))? } else { 1 };
+    if threads == 1 {
         fill(0, data);
         return Ok(());
     }
