@@ -100,7 +100,7 @@ impl<T: Engine> Node<T> for Convolution<T> {
         };
         self.dense.backward(of_windows, gradients, stop)?;
         if let Some(d_inputs) = d_inputs {
-            self.windows.over(shape.time)?.sum_up(shape, &self.d_gathered, d_inputs);
+            self.windows.over(shape.time)?.sum_up(shape, &self.d_gathered, d_inputs)?;
         }
         Ok(())
     }

@@ -3,8 +3,10 @@
 use super::columns::add;
 use super::node::{Shape, sized};
 use crate::error::{Error, Result};
+use crate::machine::lists::Listed;
 use crate::machine::memory::Buffer;
 use crate::machine::simd::Element;
+use crate::machine::threads;
 
 /// The padding of a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,28 +110,58 @@ impl Over {
         let features = shape.features;
         let each = self.count.saturating_mul(self.windows.size).saturating_mul(features);
         sized(gathered, shape.rows.saturating_mul(each))?;
-        gathered.fill(T::ZERO);
-        let rows = inputs.chunks_exact(shape.time * features);
-        for (to, from) in gathered.chunks_exact_mut(each).zip(rows) {
+        by_row(shape.rows, (inputs, shape.time * features), (gathered, each), |from, to| {
+            if self.windows.padding != Padding::Valid {
+                to.fill(T::ZERO);
+            }
             self.runs(|at, step, steps| {
                 let from = &from[step * features..][..steps * features];
                 to[at * features..][..steps * features].copy_from_slice(from);
             });
-        }
-        Ok(())
+        })
     }
 
     /// The backward pass of [`Over::gather`]: each step sums what its windows have, in the order of
     /// its places in them.
-    pub(super) fn sum_up<T: Element>(&self, shape: Shape, gathered: &[T], to: &mut [T]) {
+    ///
+    /// # Errors
+    /// If memory runs out.
+    pub(super) fn sum_up<T: Element>(
+        &self,
+        shape: Shape,
+        gathered: &[T],
+        to: &mut [T],
+    ) -> Result<()> {
         let features = shape.features;
-        to.fill(T::ZERO);
-        let rows = gathered.chunks_exact(self.count * self.windows.size * features);
-        for (to, from) in to.chunks_exact_mut(shape.time * features).zip(rows) {
+        let each = self.count * self.windows.size * features;
+        by_row(shape.rows, (gathered, each), (to, shape.time * features), |from, to| {
+            to.fill(T::ZERO);
             self.runs(|at, step, steps| {
                 let from = &from[at * features..][..steps * features];
                 add(&mut to[step * features..][..steps * features], from);
             });
-        }
+        })
     }
+}
+
+/// Multiply-adds that take as long as copying an element of a window.
+const COST: usize = 8;
+
+/// Calls `work` for each row of two arrays, whose rows have so many elements, on several threads if they
+/// have many.
+fn by_row<T: Element>(
+    rows: usize,
+    (from, of_row): (&[T], usize),
+    (to, to_row): (&mut [T], usize),
+    work: impl Fn(&[T], &mut [T]) + Sync,
+) -> Result<()> {
+    let threads = threads::worth(from.len().max(to.len()).saturating_mul(COST))?;
+    let share = rows.div_ceil(threads).max(1);
+    let mut shares = from.chunks(share * of_row).zip(to.chunks_mut(share * to_row)).listed()?;
+    threads::for_each(threads, &mut shares, |_, (from, to)| {
+        for (from, to) in from.chunks_exact(of_row).zip(to.chunks_exact_mut(to_row)) {
+            work(from, to);
+        }
+    });
+    Ok(())
 }

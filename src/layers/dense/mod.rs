@@ -17,7 +17,7 @@ use crate::machine::memory::{Buffer, View, ViewMut};
 use crate::machine::simd::{Element, Kernel, Simd};
 use crate::machine::threads::{self, Ask, Stop};
 
-use crate::machine::lists::{self, Listed};
+use crate::machine::lists::{self, Listed, share};
 pub use activate::activate;
 pub use stream::DenseStage;
 pub use weights::Weights;
@@ -131,7 +131,7 @@ pub fn backward<T: Element>(
         expect("d_inputs", [rows, 1, weights.features], d_inputs.shape())?;
     }
     let stride = row_stride(weights.units);
-    let mut d_sums = Buffer::zeroed(rows * stride)?;
+    let mut d_sums = Buffer::unfilled(rows * stride)?;
     let (threads, parts) = weights.plan(rows)?;
     let transposed = if d_inputs.is_some() { Some(weights.transposed()?) } else { None };
     let mut d_inputs = match d_inputs {
@@ -168,6 +168,7 @@ fn backward_rows<T: Element>(
 ) -> Result<()> {
     let stride = row_stride(weights.units);
     let mut kept = Buffer::zeroed(rows.len() * stride)?;
+    d_sums.fill(T::ZERO);
     for (n, row) in rows.clone().enumerate() {
         kept[n * stride..][..weights.units].copy_from_slice(seeds.kept.row(row, 0));
         d_sums[n * stride..][..weights.units].copy_from_slice(seeds.d_outputs.row(row, 0));
@@ -184,7 +185,8 @@ fn backward_rows<T: Element>(
     Ok(())
 }
 
-/// `d_kernel = inputs^T · d_sums`, `d_bias` their column sums; blocks of columns by thread.
+/// `d_kernel = inputs^T · d_sums`, `d_bias` their column sums; panels of features by thread, of which
+/// each stages its own, and blocks of columns if there are too few.
 fn weight_gradients<T: Element>(
     weights: &Weights<T>,
     inputs: View<'_, T>,
@@ -197,22 +199,26 @@ fn weight_gradients<T: Element>(
     let lanes = weights.level.lanes::<T>();
     let panels = (weights.features + 1).div_ceil(tile_rows);
     let blocks = weights.kernel.blocks();
-    let parts = threads.min(blocks);
+    let of_panels = threads.min(panels);
+    let of_blocks = (threads / of_panels).clamp(1, blocks);
+    let part = |n: usize, all, count| share(all, n, count)..share(all, n + 1, count);
     let task = |n: usize| {
-        let blocks = n * blocks / parts..(n + 1) * blocks / parts;
-        let sums = Buffer::zeroed(blocks.len() * panels * tile_rows * lanes)?;
-        Ok((blocks, sums, Ok(())))
+        let panels = part(n / of_blocks, panels, of_panels);
+        let blocks = part(n % of_blocks, blocks, of_blocks);
+        let sums = Buffer::zeroed(blocks.len() * panels.len() * tile_rows * lanes)?;
+        Ok((Tile { panels, blocks }, sums, Ok(())))
     };
-    let mut tasks = (0..parts).map(task).listed_or()?;
-    threads::for_each(threads, &mut tasks, |_, (blocks, sums, result)| {
-        *result = long_products(weights, inputs, d_sums, panels, blocks, sums);
+    let mut tasks = (0..of_panels * of_blocks).map(task).listed_or()?;
+    threads::for_each(threads, &mut tasks, |_, (tile, sums, result)| {
+        *result = long_products(weights, inputs, d_sums, tile, sums);
     });
-    for (range, sums, result) in tasks {
+    for (Tile { panels, blocks }, sums, result) in tasks {
         result?;
-        for (n, block) in range.enumerate() {
+        let (first, held) = (panels.start * tile_rows, panels.len() * tile_rows);
+        for (n, block) in blocks.enumerate() {
             let filled = lanes.min(weights.units - block * lanes);
-            for row in 0..=weights.features {
-                let from = &sums[(n * panels * tile_rows + row) * lanes..][..filled];
+            for row in first..(first + held).min(weights.features + 1) {
+                let from = &sums[(n * held + row - first) * lanes..][..filled];
                 if row < weights.features {
                     let at = row * weights.units + block * lanes;
                     d_kernel[at..][..filled].copy_from_slice(from);
@@ -225,26 +231,31 @@ fn weight_gradients<T: Element>(
     Ok(())
 }
 
+/// Part of a weights' gradient: panels of its rows, blocks of its columns.
+struct Tile {
+    panels: Range<usize>,
+    blocks: Range<usize>,
+}
+
 fn long_products<T: Element>(
     weights: &Weights<T>,
     inputs: View<'_, T>,
     d_sums: &[T],
-    panels: usize,
-    blocks: &Range<usize>,
+    Tile { panels, blocks }: &Tile,
     sums: &mut [T],
 ) -> Result<()> {
     let tile_rows = weights.level.rows::<T>();
     let (lanes, stride) = (weights.level.lanes::<T>(), row_stride(weights.units));
     let rows = inputs.shape()[0];
     let most = CHUNK_ROWS.min(rows);
-    let mut left = Buffer::zeroed(panels * most * tile_rows)?;
+    let mut left = Buffer::zeroed(panels.len() * most * tile_rows)?;
     let mut right = Buffer::unfilled(blocks.len() * most * lanes)?;
     for first in (0..rows).step_by(CHUNK_ROWS) {
         let depth = CHUNK_ROWS.min(rows - first);
         let range = first..first + depth;
         match tile_rows {
-            3 => stage::<T, 3>(inputs, range, panels, &mut left),
-            6 => stage::<T, 6>(inputs, range, panels, &mut left),
+            3 => stage::<T, 3>(inputs, range, panels.clone(), &mut left),
+            6 => stage::<T, 6>(inputs, range, panels.clone(), &mut left),
             rows => unreachable!("a tile of {rows} rows"),
         }
         for k in 0..depth {
@@ -255,7 +266,7 @@ fn long_products<T: Element>(
         }
         let right = &right[..blocks.len() * depth * lanes];
         let product = LongProduct {
-            left: &left[..panels * depth * tile_rows],
+            left: &left[..panels.len() * depth * tile_rows],
             depth,
             right: &[Stretch { slots: right, rows: depth, first: 0, length: depth }],
             width: 1,
@@ -272,10 +283,10 @@ fn long_products<T: Element>(
 fn stage<T: Element, const MR: usize>(
     inputs: View<'_, T>,
     rows: Range<usize>,
-    panels: usize,
+    panels: Range<usize>,
     left: &mut [T],
 ) {
-    let mut staging = Staging::<T, MR>::new(left, rows.len(), 0..panels);
+    let mut staging = Staging::<T, MR>::new(left, rows.len(), panels);
     let size = (rows.len(), inputs.shape()[2]);
     staging.add(size, |n| inputs.row(rows.start + n, 0));
 }

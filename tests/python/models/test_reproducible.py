@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ferrnn as keras
-from ferrnn.layers import GRU, LSTM, Dense, Dropout, SimpleRNN
+from ferrnn.layers import GRU, LSTM, Conv1D, Dense, Dropout, GlobalMaxPooling1D, SimpleRNN
 
 
 def run(seed):
@@ -56,11 +56,16 @@ def test_the_number_of_threads_changes_no_bit():
 
 
 LARGE = {
-    "lstm": lambda dtype: LSTM(100, dtype=dtype),
-    "gru": lambda dtype: GRU(100, dtype=dtype),
-    "gru, reset before": lambda dtype: GRU(100, reset_after=False, dtype=dtype),
-    "simple rnn": lambda dtype: SimpleRNN(150, dtype=dtype),
-    "dropout": lambda dtype: LSTM(100, dropout=0.1, recurrent_dropout=0.2, dtype=dtype),
+    "lstm": lambda dtype: [LSTM(100, dtype=dtype)],
+    "gru": lambda dtype: [GRU(100, dtype=dtype)],
+    "gru, reset before": lambda dtype: [GRU(100, reset_after=False, dtype=dtype)],
+    "simple rnn": lambda dtype: [SimpleRNN(150, dtype=dtype)],
+    "dropout": lambda dtype: [LSTM(100, dropout=0.1, recurrent_dropout=0.2, dtype=dtype)],
+    "convolution": lambda dtype: [
+        Conv1D(100, 3, padding="same", dtype=dtype),
+        Conv1D(3, 3, activation="relu", dtype=dtype),
+        GlobalMaxPooling1D(dtype=dtype),
+    ],
 }
 
 
@@ -72,7 +77,7 @@ def test_nor_does_it_where_samples_and_weights_are_shared_out(kind, dtype):
     def trained(count):
         keras.set_num_threads(count)
         keras.utils.set_random_seed(11)
-        parts = [keras.Input((5, 70), dtype=dtype), LARGE[kind](dtype), Dense(1, dtype=dtype)]
+        parts = [keras.Input((5, 70), dtype=dtype), *LARGE[kind](dtype), Dense(1, dtype=dtype)]
         model = keras.Sequential(parts)
         model.compile("adam", "mse")
         data = np.random.default_rng(9)
