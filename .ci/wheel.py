@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # So that growth is noticed; most of it is the engine, compiled for three instruction sets.
-LARGEST = 3_250_000
+LARGEST = 3_400_000
 WANTED = [
     "ferrnn/__init__.py",
     "ferrnn/_core.pyi",
