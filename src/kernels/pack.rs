@@ -125,14 +125,13 @@ impl<T: Element> Packed<T> {
         depth: usize,
         width: usize,
         columns: usize,
-        row: impl Fn(usize, usize) -> &'a [T] + Sync,
+        row: impl Fn(usize, usize) -> &'a [T] + Copy + Sync,
     ) -> Result<Self> {
         let lanes = level.lanes::<T>();
         let blocks = columns.div_ceil(lanes);
-        let of_block = depth * width * lanes;
-        let mut data = Buffer::unfilled(blocks * of_block)?;
-        fill_blocks(&mut data, of_block, |first, data| {
-            T::dispatch(level, PackRows { data, width, of_block, first, row: &row });
+        let mut data = Buffer::unfilled(blocks * depth * width * lanes)?;
+        fill_blocks(&mut data, depth * width * lanes, |first, data| {
+            T::dispatch(level, PackRows { data, depth, width, first, row });
         })?;
         Ok(Self::of(data, level, depth, width, blocks))
     }
@@ -323,12 +322,11 @@ fn fill_blocks<T: Element>(
 /// Packs some blocks of rows that are whole in memory.
 struct PackRows<'a, T, F> {
     data: &'a mut [T],
+    depth: usize,
     width: usize,
-    /// Elements of a block.
-    of_block: usize,
     /// The first block's number.
     first: usize,
-    row: &'a F,
+    row: F,
 }
 
 impl<'r, T: Element, F: Fn(usize, usize) -> &'r [T]> Kernel<T> for PackRows<'_, T, F> {
@@ -336,10 +334,11 @@ impl<'r, T: Element, F: Fn(usize, usize) -> &'r [T]> Kernel<T> for PackRows<'_, 
 
     #[inline(always)]
     fn run<S: Simd<T>>(self, s: S) {
-        let blocks = self.data.chunks_exact_mut(self.of_block.max(1));
-        for (block, data) in (self.first..).zip(blocks) {
-            for (k, vectors) in data.chunks_exact_mut(self.width * S::LANES).enumerate() {
-                for (gate, vector) in vectors.chunks_exact_mut(S::LANES).enumerate() {
+        let blocks = self.data.len() / (self.depth * self.width * S::LANES).max(1);
+        let mut vectors = self.data.chunks_exact_mut(S::LANES);
+        for block in self.first..self.first + blocks {
+            for k in 0..self.depth {
+                for (gate, vector) in (0..self.width).zip(&mut vectors) {
                     let row = (self.row)(k, gate);
                     s.store(s.load_partial(&row[block * S::LANES..]), vector);
                 }
