@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::layers::sequence::Engine;
 use crate::machine::lists::{self, Listed};
 use crate::machine::memory::Buffer;
-use crate::machine::threads::{self, Ask, hold};
+use crate::machine::threads::{self, Ask, hold, long};
 
 /// Multiply-adds that take as long as reading an element of a sample.
 const COST: usize = 24;
@@ -51,7 +51,7 @@ pub fn train<T: Engine>(
     updates.check(weights)?;
     data.check(graph, judge, span)?;
     graph.begin();
-    let _held = hold();
+    let (_held, _long) = (hold(), (paces.len() > 1).then(long));
     let (start, mut memory) = (Instant::now(), Memory::default());
     let mut first = span.places.start;
     for &pace in paces {

@@ -4,6 +4,7 @@
 mod cores;
 mod crowd;
 mod exchange;
+mod held;
 mod team;
 mod together;
 
@@ -13,7 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use exchange::{Exchange, Geometry, Planes, Turn, UnitsMut};
-pub use team::{Held, MOST_PIECES, Team, for_each, hold, is_held};
+pub use held::{Held, Long, hold, is_long, long};
+pub use team::{MOST_PIECES, Team, for_each};
 pub(crate) use together::together;
 
 use crate::error::{Error, Result};
@@ -101,7 +103,7 @@ pub fn worth_step(work: usize) -> usize {
 
 #[cold]
 fn worth_large_step(work: usize) -> usize {
-    if crowd::overlaps(team::held() > 1) {
+    if crowd::overlaps(held::held() > 1) {
         return 1;
     }
     // A number of threads that cannot be read is for longer calls to report.

@@ -1,7 +1,7 @@
 //! A team: the caller and some workers of a small pool, for the regions of one call.
 //!
 //! Workers spin only between the regions of a call, for some microseconds, and sleep when the team
-//! is dropped, or with the last [`Held`] if several layers' calls form one; nothing ever spins
+//! is dropped, or with the last [`super::Held`] if several layers' calls form one; nothing ever spins
 //! without a call. A caller that finds the pool taken does its work alone, so no thread waits for
 //! another's call. The pool belongs to one process: after a `fork` the child, which has none of its
 //! threads, makes its own.
@@ -14,12 +14,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::held::is_held;
 use super::{cores, crowd};
 use crate::machine::lists::{Listed, share};
 
 /// Iterations of the spinning loop before a waiting thread sleeps: about 20 us.
 const SPINS: usize = 2_000;
-/// The same for workers within a [`Held`]: about 60 us.
+/// The same for workers within a [`super::Held`]: about 60 us.
 const SPINS_HELD: usize = 6_000;
 /// States at most for which a region reserves no memory.
 pub const MOST_PIECES: usize = 32;
@@ -28,37 +29,6 @@ const PIECES_OF_THREAD: usize = 8;
 /// Helpers that finish later than this, and later than half of the caller's own work, have been
 /// kept from theirs.
 const LATE: Duration = Duration::from_micros(300);
-
-/// How many [`Held`] there are.
-static HELD: AtomicUsize = AtomicUsize::new(0);
-
-/// While it lives, workers that have had a job wait for the next for some microseconds, even if their team
-/// is gone: teams of one call that follow each other closely find them awake.
-pub struct Held(());
-
-/// See [`Held`].
-#[must_use]
-pub fn hold() -> Held {
-    HELD.fetch_add(1, Ordering::Relaxed);
-    Held(())
-}
-
-/// How many of them there are.
-pub(super) fn held() -> usize {
-    HELD.load(Ordering::Relaxed)
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Whether there is any [`Held`].
-#[must_use]
-pub fn is_held() -> bool {
-    held() > 0
-}
 
 /// How many workers have had a job and wait for the next, awake.
 static AWAKE: AtomicUsize = AtomicUsize::new(0);

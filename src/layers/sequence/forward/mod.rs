@@ -17,7 +17,7 @@ use crate::machine::lists::{self, Listed};
 use crate::machine::memory::{ViewMut, check_available};
 use crate::machine::simd::Element;
 use crate::machine::threads::together;
-use crate::machine::threads::{Ask, Exchange, Geometry, Stop, Team, Turn, is_held};
+use crate::machine::threads::{Ask, Exchange, Geometry, Stop, Team, Turn, is_long};
 use part::{EARLY, PartForward};
 
 /// See [`crate::layers::sequence::forward()`].
@@ -32,8 +32,9 @@ pub(crate) fn forward<T: Element>(
     if keep {
         weights.check_exact()?;
     }
-    // In a step of training the same threads take the rows back, which is twice the work.
-    let products = if keep && is_held() { 3 } else { 1 };
+    // In a step of training the same threads take the rows back, which is twice the work; they are
+    // woken once for many steps.
+    let products = if keep && is_long() { 3 } else { 1 };
     let mut team = Team::gather(plan::threads(weights, problem, products)?);
     let plan = Plan::new(weights, problem, team.size())?;
     if keep {
